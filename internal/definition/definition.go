@@ -1,0 +1,29 @@
+// Package definition ties the documents that people write (workspace files, API bodies) to the compiled forms that the
+// engine runs: segments, campaigns, messages, layouts and senders of one workspace at one generation.
+package definition
+
+import "rapport.example/internal/value"
+
+// The definition kinds, which are also the plural keys of a workspace file.
+const (
+	Sender        = "senders"
+	Layout        = "layouts"
+	Segment       = "segments"
+	Campaign      = "campaigns"
+	Transactional = "transactional"
+)
+
+// Row is one version of one definition as it is kept.
+type Row struct {
+	Workspace int64
+	Kind      string
+	ID        int64 // numeric, given once per kind and slug and never reused
+	Version   int64 // from 1
+	Slug      string
+	Body      value.Value // the document as in the workspace file, canonical JSON, with its "id"
+	Gen       int64       // the workspace's generation when this version was saved
+	Current   bool        // the newest version
+	Deleted   bool        // the newest version says: gone
+	Created   int64       // Unix ms, of the first version
+	Updated   int64       // Unix ms, of this version
+}

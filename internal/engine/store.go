@@ -1,0 +1,171 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"rapport.example/internal/definition"
+	"rapport.example/internal/delivery"
+	"rapport.example/internal/event"
+	"rapport.example/internal/journey"
+	"rapport.example/internal/person"
+	"rapport.example/internal/timer"
+	"rapport.example/internal/value"
+	"rapport.example/internal/workspace"
+)
+
+// Store is what the engine needs kept. Every method is safe for concurrent use by different partitions.
+type Store interface {
+	// Partitions lists all partitions' ids.
+	Partitions(ctx context.Context) ([]int32, error)
+	// Acquire takes the partition's lease for owner until now+ttl, if it is free, run out, already owner's, or steal is
+	// set (by a process that knows that it is alone). Each success raises the epoch. ok is false if another holds it.
+	Acquire(ctx context.Context, partition int32, owner string, ttl time.Duration, steal bool) (lease Lease, ok bool, err error)
+	// Renew prolongs the lease to now+ttl; ErrFenced if the epoch is no longer the lease's.
+	Renew(ctx context.Context, lease Lease, ttl time.Duration) error
+	// Release gives the lease back, so that another may take it at once. Losing it before is no error.
+	Release(ctx context.Context, lease Lease) error
+	// Transact runs fn in one synced transaction that locks the partition's row and has checked that lease.Epoch is still
+	// its epoch (ErrFenced otherwise). It commits when fn returns nil, else rolls back and returns fn's error.
+	Transact(ctx context.Context, lease Lease, fn func(Tx) error) error
+	// Transient reports whether err is worth repeating the same transaction: lost connection, serialization failure,
+	// busy database, full disk.
+	Transient(err error) bool
+}
+
+// Lease is the right to read one partition.
+type Lease struct {
+	Partition  int32
+	Owner      string
+	Epoch      int64
+	Checkpoint uint64 // sequence of the last applied frame when the lease was taken
+	Stream     string // identity of the stream that Checkpoint belongs to, "" if none was read yet
+}
+
+// Tx is one open transaction of the engine. Its methods are for one goroutine. All look-ups are set-based: a handful of
+// statements whatever the number of arguments; results come in no particular order unless stated.
+type Tx interface {
+	// Advance moves the partition's checkpoint; ErrGap unless it stands at from.
+	Advance(ctx context.Context, from, to uint64, stream string) error
+	// Savepoint runs fn so that its writes are undone when it fails; the transaction stays usable.
+	Savepoint(ctx context.Context, fn func() error) error
+
+	// Workspaces lists all workspaces of the lease's partition.
+	Workspaces(ctx context.Context) ([]workspace.Workspace, error)
+	// Counters reads all counters of a workspace by name; missing ones are 0.
+	Counters(ctx context.Context, workspace int64) (map[string]int64, error)
+	// Definitions lists the current, not deleted definitions of a workspace, and with old also every earlier version of
+	// campaigns that journeys may still run on.
+	Definitions(ctx context.Context, workspace int64, old bool) ([]definition.Row, error)
+
+	Resolve(ctx context.Context, keys []person.Key) (map[person.Key]uint32, error)
+	People(ctx context.Context, refs []person.Ref) ([]*person.Document, error)
+	// PeopleFrom lists up to limit documents with ordinals in [from, to), ascending.
+	PeopleFrom(ctx context.Context, workspace int64, from, to uint32, limit int) ([]*person.Document, error)
+	Journeys(ctx context.Context, refs []person.Ref) ([]journey.Journey, error)
+	// History walks the chains of activities of one type and name from their heads, newest first within each chain.
+	History(ctx context.Context, workspace int64, heads []int64) ([]event.Activity, error)
+	// Timers lists up to limit timers of a workspace due at or before until, by due time, then person, kind, ref.
+	Timers(ctx context.Context, workspace, until int64, limit int) ([]timer.Timer, error)
+	// NextTimer is the earliest due time of a workspace's timers, 0 if there is none.
+	NextTimer(ctx context.Context, workspace int64) (int64, error)
+	Deliveries(ctx context.Context, refs []DeliveryRef) ([]delivery.Delivery, error)
+	// DueDeliveries lists queued deliveries of a workspace with Due ≤ now, oldest first; and in-flight ones with Lease < now.
+	DueDeliveries(ctx context.Context, workspace, now int64, limit int) ([]delivery.Delivery, error)
+	// Suppressed tells which of the hashes are in the workspace's suppression list.
+	Suppressed(ctx context.Context, workspace int64, hashes [][]byte) (map[string]bool, error)
+	// Pieces reads pieces of segment bitmaps; missing ones are absent from the result.
+	Pieces(ctx context.Context, keys []PieceKey) (map[PieceKey][]byte, error)
+
+	// Write carries all changes out in bulk statements, keys sorted.
+	Write(ctx context.Context, c *Changes) error
+}
+
+// DeliveryRef names a delivery by number.
+type DeliveryRef struct{ Workspace, ID int64 }
+
+// PieceKey names a piece of 65,536 ordinals of a segment's membership bitmap.
+type PieceKey struct {
+	Workspace, Segment int64
+	Piece              uint32
+}
+
+// Piece is a piece's new content; Count 0 deletes it.
+type Piece struct {
+	PieceKey
+	Count int64
+	Bits  []byte // roaring bitmap in its portable serialization, of ordinal % 65536
+}
+
+// Decision is one row of the trace that answers "why".
+type Decision struct {
+	Workspace int64
+	Seq       int64 // per workspace, from 1
+	Person    uint32
+	At        int64  // Unix ms of the workspace's clock
+	Kind      string // segment, campaign, step, message, identity
+	Subject   string // what was decided about: a slug, or slug/node
+	Version   int64  // of the definition that decided
+	Outcome   string // entered, left, started, not started, waiting, branched, sent, not sent, exited, …
+	Reason    string // one English sentence
+	Detail    value.Value
+	Campaign  int64
+	Prev      int64 // Seq of the person's previous decision
+}
+
+// Changes is everything that one transaction writes. Slices of documents and deliveries hold whole rows: insert or
+// replace. A key appears at most once in a slice; Drop slices are carried out before Put slices.
+type Changes struct {
+	Workspaces    []workspace.Workspace // name, clock, gen, sweep, sweep_end are written
+	Counters      []Counter
+	DropKeys      []person.Key
+	PutKeys       []KeyRow
+	DropPeople    []DropPerson
+	PutPeople     []*person.Document
+	Activities    []event.Activity // appended; Seq is new
+	Decisions     []Decision       // appended; Seq is new
+	DropJourneys  []JourneyRef
+	PutJourneys   []journey.Journey
+	DropTimers    []timer.Timer // Due is not looked at
+	PutTimers     []timer.Timer
+	NewDeliveries []delivery.Delivery // inserted; one that exists for (journey, action, visit) is left as it is
+	PutDeliveries []delivery.Delivery // replaced by number
+	Pieces        []Piece
+	Definitions   []definition.Row // a new version; the earlier current one of the same id stops being current
+	Suppress      []Suppression
+	Unsuppress    []Suppression
+}
+
+// Counter is a workspace counter's new last value.
+type Counter struct {
+	Workspace int64
+	Name      string
+	Last      int64
+}
+
+// KeyRow says that a key finds a person.
+type KeyRow struct {
+	person.Key
+	Person uint32
+}
+
+// JourneyRef names a live journey.
+type JourneyRef struct {
+	Workspace int64
+	Person    uint32
+	ID        int64
+}
+
+// DropPerson deletes a document with everything of the person: the chains of activities and decisions that start at
+// the heads, timers, journeys, deliveries' recipient, subject, data and person, and mailbox copies.
+type DropPerson struct {
+	person.Ref
+	LastActivity, LastDecision int64
+}
+
+// Suppression is the keyed hash of a suppressed identifier.
+type Suppression struct {
+	Workspace int64
+	Hash      []byte
+	Created   int64
+}

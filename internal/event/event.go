@@ -1,0 +1,70 @@
+// Package event knows what happened: the activities of people, in append order.
+package event
+
+import "rapport.example/internal/value"
+
+// Bounds of the vendor's Track API.
+const (
+	MaxName         = 100                 // bytes of an event name
+	MaxData         = 100_000             // bytes of event data
+	TriggerAge      = 72 * 60 * 60 * 1000 // ms; older events never start campaigns
+	AnonymousRetain = 30 * 24 * 60 * 60 * 1000
+)
+
+// Type says what kind of activity a row is. The values are stored: never renumber.
+type Type uint8
+
+// The activity types; String gives the App API's words for them.
+const (
+	Track           Type = 1 // a person's event
+	Page            Type = 2
+	Screen          Type = 3
+	AttributeChange Type = 4 // Data is {"name":{"from":…,"to":…}}
+	FailedChange    Type = 5 // an identify that was dropped or partly dropped; Data {"reason":…,…}
+	Created         Type = 6
+	Deleted         Type = 7 // kept without data; Person is 0 afterwards
+	DeviceChange    Type = 8
+	Message         Type = 9  // Name is metric_channel, e.g. sent_email; Data {"delivery_id":…,…}
+	FailedEvent     Type = 10 // an event that was accepted but not applied; Data {"reason":…}
+	Suppressed      Type = 11
+	Rejected        Type = 12 // an op that the engine could not apply; Data {"op":…,"reason":…}
+)
+
+var words = map[Type]string{
+	Track: "event", Page: "page", Screen: "screen", AttributeChange: "attribute_change", FailedChange: "failed_attribute_change",
+	Created: "profile_create", Deleted: "profile_delete", DeviceChange: "device_change", Message: "message",
+	FailedEvent: "failed_event", Suppressed: "suppressed", Rejected: "rejected",
+}
+
+// String is the App API's word for the type.
+func (t Type) String() string { return words[t] }
+
+// TypeOf is the inverse of String; ok is false for an unknown word.
+func TypeOf(word string) (t Type, ok bool) {
+	for t, w := range words {
+		if w == word {
+			return t, true
+		}
+	}
+	return 0, false
+}
+
+// ChainName is the key of the chain that an activity of this type and name belongs to.
+func ChainName(t Type, name string) string { return string([]byte{byte(t)}) + name }
+
+// Activity is one row of the append-ordered activity table. Rows form two chains per person: all of the person's
+// activities (Prev) and those of the same type and name (PrevNamed, only for Track, Page and Screen).
+type Activity struct {
+	Workspace int64
+	Seq       int64  // per workspace, from 1, in applied order
+	Person    uint32 // 0 = anonymous or deleted
+	Type      Type
+	Name      string
+	At        int64       // the activity's own time, Unix ms of the workspace's clock
+	Received  int64       // when it was received, Unix ms of the workspace's clock
+	ID        string      // the caller's ULID, "" if none
+	Anonymous string      // the anonymous id, for events without a person
+	Data      value.Value // an object or nil
+	Prev      int64       // Seq of the person's previous activity, 0 = first
+	PrevNamed int64       // Seq of the previous one of this type and name, 0 = first
+}

@@ -1,0 +1,152 @@
+package ingest
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"rapport.example/internal/person"
+	"rapport.example/internal/value"
+)
+
+// By names the person that an op is about: exactly one member is set.
+type By struct {
+	ID    string `json:"id,omitempty"`
+	Email string `json:"email,omitempty"`
+	CIO   string `json:"cio_id,omitempty"` // without the cio_ prefix
+}
+
+// ByIdentifier is the By of a parsed identifier.
+func ByIdentifier(i person.Identifier) By {
+	switch i.Type {
+	case person.ByEmail:
+		return By{Email: i.Value}
+	case person.ByCIO:
+		return By{CIO: i.Value}
+	default:
+		return By{ID: i.Value}
+	}
+}
+
+// Identifier is the identifier that is set; the zero Identifier if none is.
+func (b By) Identifier() person.Identifier {
+	switch {
+	case b.CIO != "":
+		return person.Identifier{Type: person.ByCIO, Value: b.CIO}
+	case b.Email != "":
+		return person.Identifier{Type: person.ByEmail, Value: b.Email}
+	case b.ID != "":
+		return person.Identifier{Type: person.ByID, Value: b.ID}
+	}
+	return person.Identifier{}
+}
+
+// The payloads of the op kinds.
+type (
+	// IdentifyPayload sets attributes. ID, Email and CIO in Attributes are identifiers and follow track-api §5.
+	IdentifyPayload struct {
+		By         By          `json:"by"`
+		Attributes value.Value `json:"attributes,omitempty"`  // an object as it came in, reserved names included
+		UpdateOnly bool        `json:"update_only,omitempty"` // _update: never create
+		Timestamp  int64       `json:"timestamp,omitempty"`   // Unix seconds from _timestamp; 0 = receive time
+	}
+	// PersonPayload is that of Delete, Suppress and Unsuppress.
+	PersonPayload struct {
+		By By `json:"by"`
+	}
+	// EventPayload records an event. By is empty for an anonymous one.
+	EventPayload struct {
+		By        By          `json:"by,omitzero"`
+		Anonymous string      `json:"anonymous_id,omitempty"`
+		Type      uint8       `json:"type"` // event.Track, event.Page or event.Screen
+		Name      string      `json:"name"`
+		ID        string      `json:"id,omitempty"`        // the caller's ULID
+		Timestamp int64       `json:"timestamp,omitempty"` // Unix seconds; 0 = receive time
+		Data      value.Value `json:"data,omitempty"`      // an object, or absent
+	}
+	// DevicePayload adds a device, or deletes the one with Token.
+	DevicePayload struct {
+		By         By          `json:"by"`
+		Token      string      `json:"token"`
+		Platform   string      `json:"platform,omitempty"`
+		LastUsed   int64       `json:"last_used,omitempty"` // Unix seconds; 0 = receive time
+		Attributes value.Value `json:"attributes,omitempty"`
+	}
+	// SegmentPayload changes the members of a manual segment.
+	SegmentPayload struct {
+		Segment int64 `json:"segment"` // numeric id
+		People  []By  `json:"people"`
+	}
+	// DefinePayload saves and deletes definitions, all in one step.
+	DefinePayload struct {
+		Name   string       `json:"name,omitempty"` // names the workspace, if set
+		Put    []Definition `json:"put,omitempty"`
+		Delete []Definition `json:"delete,omitempty"` // Body is not used
+	}
+	// Definition is one definition document: see package definition for kinds and bodies.
+	Definition struct {
+		Kind string      `json:"kind"`
+		Slug string      `json:"slug"`
+		Body value.Value `json:"body,omitempty"`
+	}
+	// ClockPayload moves the workspace's clock.
+	ClockPayload struct {
+		Advance int64 `json:"advance"` // ms, > 0
+	}
+	// SendPayload is a transactional email. Content fields override the template's where set.
+	SendPayload struct {
+		By                 By                `json:"by"`
+		Transactional      int64             `json:"transactional,omitempty"` // numeric id, 0 = none: content is in the payload
+		To                 string            `json:"to,omitempty"`
+		From               string            `json:"from,omitempty"`
+		Subject            string            `json:"subject,omitempty"`
+		Body               string            `json:"body,omitempty"`
+		BodyPlain          string            `json:"body_plain,omitempty"`
+		Preheader          string            `json:"preheader,omitempty"`
+		ReplyTo            string            `json:"reply_to,omitempty"`
+		CC                 string            `json:"cc,omitempty"`
+		BCC                string            `json:"bcc,omitempty"`
+		FakeBCC            bool              `json:"fake_bcc,omitempty"`
+		Headers            map[string]string `json:"headers,omitempty"`
+		Data               value.Value       `json:"data,omitempty"`    // message_data, Liquid's trigger
+		SendAt             int64             `json:"send_at,omitempty"` // Unix seconds, 0 = now
+		Tracked            *bool             `json:"tracked,omitempty"` // nil = the template's, else true
+		SendToUnsubscribed *bool             `json:"send_to_unsubscribed,omitempty"`
+		DisableRetention   bool              `json:"disable_message_retention,omitempty"`
+		DisableCSS         bool              `json:"disable_css_preprocessing,omitempty"`
+	}
+	// OutcomePayload says what became of a claimed delivery. It is applied only if Epoch is still the delivery's.
+	OutcomePayload struct {
+		Delivery  int64  `json:"delivery"` // number
+		Epoch     int64  `json:"epoch"`
+		State     uint8  `json:"state"` // delivery.Sent, Failed, Bounced, Suppressed, or Queued for "try again at RetryAt"
+		Reason    string `json:"reason,omitempty"`
+		Recipient string `json:"recipient,omitempty"`
+		Subject   string `json:"subject,omitempty"`
+		RetryAt   int64  `json:"retry_at,omitempty"` // Unix ms, real time
+		At        int64  `json:"at"`                 // Unix ms, real time, when it was known
+	}
+	// MetricPayload is a reaction to a delivery.
+	MetricPayload struct {
+		Delivery int64  `json:"delivery"`
+		Metric   string `json:"metric"` // opened, clicked, unsubscribed
+		Href     string `json:"href,omitempty"`
+	}
+)
+
+// Encode returns a payload struct as an op's payload.
+func Encode(payload any) (value.Value, error) {
+	b, err := json.Marshal(payload)
+	if err != nil {
+		return nil, fmt.Errorf("encode op payload: %w", err)
+	}
+	return value.Parse(b)
+}
+
+// Decode reads an op's payload into the struct of its kind.
+func Decode[T any](op *Op) (T, error) {
+	var p T
+	if err := json.Unmarshal(op.Payload, &p); err != nil {
+		return p, fmt.Errorf("decode payload of op %s: %w", op.ID, err)
+	}
+	return p, nil
+}

@@ -1,0 +1,54 @@
+// Package workspace knows tenants: workspaces, the credentials that open them, and their clock.
+package workspace
+
+import (
+	"crypto/sha256"
+	"time"
+)
+
+// Workspace is one tenant. Its id is a small integer and also the vendor's environment_id.
+type Workspace struct {
+	ID        int64
+	Name      string // "" until apply names it
+	Partition int32
+	Clock     int64 // ms that the workspace's clock runs ahead of real time; only ever grows
+	Gen       int64 // generation of its definitions: grows with each change
+	Sweep     int64 // next ordinal of the running sweep that brings documents to Gen; 0 = none running
+	SweepEnd  int64 // first ordinal that needs no sweep, being born at Gen or later
+	Created   int64 // Unix ms, real time
+}
+
+// Now is the workspace's time at the real time now, in Unix ms.
+func (w *Workspace) Now(now time.Time) int64 { return now.UnixMilli() + w.Clock }
+
+// Kind says what a credential opens.
+type Kind string
+
+// The credential kinds, as the CLI names them.
+const (
+	Track Kind = "track" // Basic site_id:api_key for the Track API
+	App   Kind = "app"   // Bearer for the App API
+	Write Kind = "write" // Pipelines write key
+	Admin Kind = "admin" // Bearer for /admin/v1 and the login of the pages; all workspaces
+	Agent Kind = "agent" // agk_… for /mcp
+)
+
+// Credential is a key of a workspace. The secret itself is never stored.
+type Credential struct {
+	ID        int64
+	Workspace int64 // 0 for admin keys, which open every workspace
+	Kind      Kind
+	Name      string   // label
+	SiteID    string   // user name of Track keys, "" otherwise
+	Prefix    string   // first characters of the secret, to recognise it in lists
+	Hash      [32]byte // Hash(secret)
+	Scopes    []string // agent keys; nil = read, write
+	Created   int64    // Unix ms
+	Expires   int64    // Unix ms, 0 = never
+	Revoked   int64    // Unix ms, 0 = not revoked
+	LastUsed  int64    // Unix ms, to the minute; 0 = never
+}
+
+// Hash is how secrets are stored. They are generated with at least 128 random bits, so a plain hash is enough and
+// costs nothing per request; keys chosen by the operator through RAPPORT_… variables are the operator's care.
+func Hash(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
