@@ -1,0 +1,62 @@
+// Package api is what the HTTP surfaces share: the route table and the mux built from it, authentication, rate limits,
+// body limits, error shapes, request ids and signed cursors.
+//
+// A surface is a package with a function that returns its []Route. One Mux serves the tables of all surfaces; tests and
+// generated documents read the same tables. Surfaces translate between HTTP and the domain and decide nothing.
+package api
+
+import (
+	"context"
+
+	"rapport.example/internal/ingest"
+)
+
+// Route declares one endpoint.
+type Route struct {
+	Method string
+	// Path is matched against the escaped path of the request, segment by segment. A segment {name} matches any one
+	// segment, also an empty one, and is percent-decoded afterwards: a %2F belongs to the value. A literal segment wins
+	// over a parameter.
+	Path     string
+	Auth     Auth
+	Limit    Class
+	Shape    Shape   // of this endpoint's errors
+	MaxBody  int64   // most bytes of the request body; 0 = a body is not looked at
+	Request  any     // an example value of the request's type, nil if it has no body
+	Response any     // an example value of the response's type, nil if it has no body
+	Handler  Handler // answers the request
+	Doc      string  // one line
+}
+
+// Handler answers one request. An error that it returns is written in the route's Shape, unless the response was begun.
+type Handler func(*Call) error
+
+// Appender is the log as the surfaces see it. When Append returns nil all ops are durable; they lie together and in
+// order. Its error is fault.Unavailable when the log is down or full.
+type Appender interface {
+	Append(ctx context.Context, partition int32, ops ...ingest.Op) (ingest.Position, error)
+}
+
+// Auth says which credential a route asks for.
+type Auth uint8
+
+// The kinds of authentication.
+const (
+	Open     Auth = iota // none
+	TrackKey             // Basic site_id:api_key
+	AppKey               // Bearer App API key
+	AdminKey             // Bearer admin key, which opens every workspace: Call.Workspace is 0
+	AgentKey             // Bearer agk_…
+	WriteKey             // Basic with the write key as user name
+)
+
+// Class says which rate limit a request counts against. A workspace has one bucket for each.
+type Class uint8
+
+// The limit classes.
+const (
+	Unlimited Class = iota
+	LimitTrack
+	LimitApp
+	LimitSend
+)

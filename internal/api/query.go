@@ -1,0 +1,72 @@
+package api
+
+import (
+	"strconv"
+
+	"rapport.example/internal/fault"
+)
+
+// Query returns the first value of a query parameter, "" if it is missing.
+func (c *Call) Query(name string) string {
+	if c.query == nil {
+		c.query = c.R.URL.Query()
+	}
+	return c.query.Get(name)
+}
+
+// QueryInt reads a whole number between least and most; def if the parameter is missing or empty.
+func (c *Call) QueryInt(name string, def, least, most int64) (int64, error) {
+	s := c.Query(name)
+	if s == "" {
+		return def, nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < least || n > most {
+		return 0, fault.Field(name, "must be a whole number from %d to %d", least, most)
+	}
+	return n, nil
+}
+
+// Limit reads the limit parameter: from 1 up to most, def if it is missing. Larger numbers are cut to most, as the
+// vendor does.
+func (c *Call) Limit(def, most int) (int, error) {
+	n, err := c.QueryInt("limit", int64(def), 1, 1<<53)
+	if err != nil {
+		return 0, fault.Field("limit", "must be a whole number from 1 to %d", most)
+	}
+	return int(min(n, int64(most))), nil
+}
+
+// QueryBool reads true, false, 1 or 0; false if the parameter is missing or empty.
+func (c *Call) QueryBool(name string) (bool, error) {
+	switch c.Query(name) {
+	case "", "false", "0":
+		return false, nil
+	case "true", "1":
+		return true, nil
+	}
+	return false, fault.Field(name, "must be true or false")
+}
+
+// QueryOneOf reads one of the given words; the first one if the parameter is missing or empty.
+func (c *Call) QueryOneOf(name string, words ...string) (string, error) {
+	s := c.Query(name)
+	if s == "" {
+		return words[0], nil
+	}
+	for _, w := range words {
+		if s == w {
+			return s, nil
+		}
+	}
+	return "", fault.Field(name, "must be one of %q", words)
+}
+
+// ParamID reads a path parameter as a numeric id.
+func (c *Call) ParamID(name string) (int64, error) {
+	n, err := strconv.ParseInt(c.Param(name), 10, 64)
+	if err != nil || n < 1 {
+		return 0, fault.Field(name, "must be a positive whole number")
+	}
+	return n, nil
+}

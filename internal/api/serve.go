@@ -1,0 +1,265 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"rapport.example/internal/fault"
+	"rapport.example/internal/id"
+)
+
+// Options is what a Mux works with.
+type Options struct {
+	Keys    *Keys
+	Limiter *Limiter // nil = no limits
+	Now     func() time.Time
+	Log     *slog.Logger
+	// Fallback answers paths that are neither routes nor under a prefix of an API; nil = 404.
+	Fallback http.Handler
+	// Observe is told about every answer, for metrics; nil = nobody is. route is nil where none matched.
+	Observe func(route *Route, status int, took time.Duration)
+}
+
+// Mux serves the route tables of all surfaces.
+type Mux struct {
+	o      Options
+	root   node
+	routes []Route
+	bodies sync.Pool
+}
+
+// NewMux builds a mux from tables. It fails if a route is incomplete or declared twice.
+func NewMux(o Options, tables ...[]Route) (*Mux, error) {
+	m := &Mux{o: o}
+	m.bodies.New = func() any { return new([]byte) }
+	for _, table := range tables {
+		for _, r := range table {
+			if err := m.root.add(r); err != nil {
+				return nil, err
+			}
+			m.routes = append(m.routes, r)
+		}
+	}
+	return m, nil
+}
+
+// Routes is the whole table, in the order declared.
+func (m *Mux) Routes() []Route { return m.routes }
+
+// prefixes says in which shape an unknown path is answered. The first match counts.
+var prefixes = []struct {
+	prefix string
+	shape  Shape
+}{
+	{"/admin/v1/", Problem}, {"/v1/send/", MetaError}, {"/v1/", AppErrors}, {"/api/v2/", ItemErrors},
+	{"/api/", MetaError}, {"/push/", MetaError}, {"/unsubscribe/", MetaError},
+}
+
+// ServeHTTP finds the route, authenticates, counts, reads the body and calls the handler.
+func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := m.o.Now()
+	c := &Call{R: r, Now: start, rw: response{ResponseWriter: w}}
+	c.W = &c.rw
+	n, ok := m.root.lookup(r.URL, &c.vals)
+	shape, known := MetaError, n != nil
+	if !known {
+		for _, p := range prefixes {
+			if known = strings.HasPrefix(r.URL.Path, p.prefix); known {
+				shape = p.shape
+				break
+			}
+		}
+		if !known && m.o.Fallback != nil {
+			m.o.Fallback.ServeHTTP(w, r)
+			return
+		}
+	}
+	c.RequestID = requestID(r, start)
+	if m.o.Observe != nil {
+		defer func() { m.o.Observe(c.Route, c.rw.status, m.o.Now().Sub(start)) }()
+	}
+	h := w.Header()
+	h["X-Request-Id"] = []string{c.RequestID}
+	h["Cache-Control"] = cacheHeader
+	h["X-Content-Type-Options"] = sniffHeader
+	if n == nil {
+		m.fail(c, shape, fault.New(fault.NotFound, "there is no such path"))
+		return
+	}
+	if shape = n.routes[0].Shape; shape != Problem {
+		h["Access-Control-Allow-Origin"] = starHeader
+	}
+	route := n.find(r.Method)
+	if route == nil {
+		m.noMethod(c, n, shape)
+		return
+	}
+	c.Route, c.names = &route.Route, route.names
+	if !ok {
+		m.fail(c, route.Shape, fault.New(fault.Invalid, "the path is not percent-encoded correctly"))
+		return
+	}
+	m.serve(c)
+}
+
+// noMethod answers preflights, and 405 to other methods that the path does not have.
+func (m *Mux) noMethod(c *Call, n *node, shape Shape) {
+	h := c.W.Header()
+	h.Set("Allow", n.allow())
+	if c.R.Method != http.MethodOptions {
+		m.fail(c, shape, WithStatus(http.StatusMethodNotAllowed, fault.New(fault.Invalid, "method %s is not allowed here", clean(c.R.Method))))
+		return
+	}
+	if shape != Problem { // the operators' API is not for other origins
+		h.Set("Access-Control-Allow-Methods", n.allow())
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-Id, X-Strict-Mode")
+		h.Set("Access-Control-Max-Age", "600")
+	}
+	c.W.WriteHeader(http.StatusNoContent)
+}
+
+func (m *Mux) serve(c *Call) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler { //nolint:errorlint // net/http's own sentinel, compared as it does
+				panic(p)
+			}
+			m.fail(c, c.Route.Shape, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		}
+	}()
+	if err := m.admit(c); err != nil {
+		m.fail(c, c.Route.Shape, err)
+		return
+	}
+	if c.Route.MaxBody > 0 {
+		buf := m.bodies.Get().(*[]byte)
+		defer func() {
+			c.Body = nil
+			m.bodies.Put(buf)
+		}()
+		if err := c.read(buf); err != nil {
+			m.fail(c, c.Route.Shape, err)
+			return
+		}
+	}
+	if err := c.Route.Handler(c); err != nil {
+		m.fail(c, c.Route.Shape, err)
+	}
+}
+
+// admit authenticates and counts.
+func (m *Mux) admit(c *Call) error {
+	if c.Route.Auth != Open {
+		a, err := m.o.Keys.Authenticate(c.R.Header.Get("Authorization"), c.Route.Auth, c.Now)
+		if err != nil {
+			return err
+		}
+		c.Credential, c.Workspace, c.Partition = a.Credential, a.Workspace.ID, a.Workspace.Partition
+	}
+	if m.o.Limiter == nil || c.Route.Limit == Unlimited {
+		return nil
+	}
+	return m.o.Limiter.Allow(c.W.Header(), c.Workspace, c.Route.Limit, c.Now)
+}
+
+// read reads the whole body into buf, up to the route's bound.
+func (c *Call) read(buf *[]byte) error {
+	most, size := c.Route.MaxBody, c.R.ContentLength
+	if e := c.R.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return WithStatus(http.StatusUnsupportedMediaType, fault.New(fault.Invalid, "content encoding is not supported: send the body as it is"))
+	}
+	if size > most {
+		return tooLarge(most)
+	}
+	b := (*buf)[:0]
+	if size >= 0 {
+		if int64(cap(b)) < size {
+			b = make([]byte, 0, size)
+		}
+		b = b[:size]
+		if _, err := io.ReadFull(c.R.Body, b); err != nil {
+			return fault.Wrap(fault.Invalid, err, "the body could not be read")
+		}
+	} else {
+		var err error
+		if b, err = io.ReadAll(http.MaxBytesReader(c.W, c.R.Body, most)); err != nil {
+			var large *http.MaxBytesError
+			if errors.As(err, &large) {
+				return tooLarge(most)
+			}
+			return fault.Wrap(fault.Invalid, err, "the body could not be read")
+		}
+	}
+	*buf, c.Body = b, b
+	return nil
+}
+
+func tooLarge(most int64) error {
+	return fault.New(fault.TooLarge, "the body is larger than %d bytes", most)
+}
+
+// fail answers with an error. What the caller may not see goes to the log.
+func (m *Mux) fail(c *Call, shape Shape, err error) {
+	status := StatusOf(err)
+	if status >= http.StatusInternalServerError && status != http.StatusNotImplemented {
+		m.o.Log.Error("request failed", "request_id", c.RequestID, "status", status, "method", c.R.Method, "route", routePath(c), "error", err)
+	}
+	if c.rw.status != 0 {
+		return // the answer was begun; it cannot be taken back
+	}
+	h := c.W.Header()
+	switch e := public(firstOf(err)); {
+	case status == http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", challenge(c.Route))
+	case e.RetryAfter > 0:
+		h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(e.RetryAfter.Seconds())))))
+	case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
+		h.Set("Retry-After", "1")
+	}
+	body, contentType := render(shape, status, err, c.RequestID)
+	_ = c.write(status, body, contentType) //nolint:errcheck // it only fails when the caller is gone
+}
+
+func firstOf(err error) error {
+	for _, e := range flatten(err) {
+		return e
+	}
+	return err
+}
+
+func routePath(c *Call) string {
+	if c.Route == nil {
+		return ""
+	}
+	return c.Route.Path
+}
+
+func challenge(r *Route) string {
+	if r != nil && (r.Auth == TrackKey || r.Auth == WriteKey) {
+		return `Basic realm="rapport"`
+	}
+	return "Bearer"
+}
+
+// requestID takes over the caller's X-Request-Id if it is short and plain, else it makes one.
+func requestID(r *http.Request, now time.Time) string {
+	s := r.Header.Get("X-Request-Id")
+	if s == "" || len(s) > 64 {
+		return id.New(now)
+	}
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return id.New(now)
+		}
+	}
+	return s
+}
