@@ -72,6 +72,8 @@ type Tx interface {
 	Deliveries(ctx context.Context, refs []DeliveryRef) ([]delivery.Delivery, error)
 	// DueDeliveries lists queued deliveries of a workspace with Due ≤ now, oldest first; and in-flight ones with Lease < now.
 	DueDeliveries(ctx context.Context, workspace, now int64, limit int) ([]delivery.Delivery, error)
+	// NextDelivery is the earliest of queued deliveries' Due and in-flight ones' Lease in a workspace, 0 if there is none.
+	NextDelivery(ctx context.Context, workspace int64) (int64, error)
 	// Suppressed tells which of the hashes are in the workspace's suppression list.
 	Suppressed(ctx context.Context, workspace int64, hashes [][]byte) (map[string]bool, error)
 	// Pieces reads pieces of segment bitmaps; missing ones are absent from the result.

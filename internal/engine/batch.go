@@ -1,0 +1,433 @@
+package engine
+
+import (
+	"container/heap"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"rapport.example/internal/delivery"
+	"rapport.example/internal/event"
+	"rapport.example/internal/fault"
+	"rapport.example/internal/ingest"
+	"rapport.example/internal/journey"
+	"rapport.example/internal/person"
+	"rapport.example/internal/timer"
+)
+
+// batch is the set that one run of ops touches: loaded at once, decided in memory, written at once.
+type batch struct {
+	p    *partition
+	real int64 // Unix ms, real time
+
+	people     map[person.Ref]*subject
+	keys       map[person.Key]uint32 // 0 = nobody has it
+	puts       map[person.Key]uint32 // keys to write
+	drops      map[person.Key]bool   // keys to delete, before the puts
+	suppressed map[string]bool       // by keyed hash
+	deliveries map[DeliveryRef]*delivery.Delivery
+	touched    []*delivery.Delivery // of these, the ones to write
+	timers     map[timerKey]int64   // where each touched timer stands now; 0 = dropped
+	heaps      map[*tenant]*timerHeap
+	history    map[historyKey][]event.Activity
+	c          Changes
+}
+
+// subject is a person in hand: the document is this batch's own copy.
+type subject struct {
+	t        *tenant
+	doc      *person.Document
+	dirty    bool
+	gone     bool
+	journeys []*live
+}
+
+// live is a journey in hand.
+type live struct {
+	journey.Journey
+	stored, dirty, ended bool
+}
+
+type timerKey struct {
+	workspace int64
+	person    uint32
+	kind      timer.Kind
+	ref       int64
+}
+
+type historyKey struct{ workspace, head int64 }
+
+// work is an op with its payload read and the people that it names.
+type work struct {
+	op   *ingest.Op
+	t    *tenant
+	now  int64 // receive time on the workspace's clock
+	keys []person.Key
+	do   func(*batch, *work) error
+	refs []DeliveryRef
+}
+
+func (p *partition) newBatch() *batch {
+	return &batch{
+		p: p, real: p.e.o.Now().UnixMilli(),
+		people: map[person.Ref]*subject{}, keys: map[person.Key]uint32{}, puts: map[person.Key]uint32{}, drops: map[person.Key]bool{}, suppressed: map[string]bool{},
+		deliveries: map[DeliveryRef]*delivery.Delivery{}, timers: map[timerKey]int64{}, heaps: map[*tenant]*timerHeap{}, history: map[historyKey][]event.Activity{},
+	}
+}
+
+// applyOps applies ops in order. When a part fails for a reason that lies in the data, it is undone and halved down to
+// the one op, which becomes a rejection; the rest goes on.
+func (p *partition) applyOps(ctx context.Context, tx Tx, ops []*ingest.Op) error {
+	err := tx.Savepoint(ctx, func() error {
+		return guard(func() error { return p.runOps(ctx, tx, ops) })
+	})
+	if err == nil {
+		return nil
+	}
+	if p.e.o.Store.Transient(err) || ctx.Err() != nil || fault.Is(err, fault.Unsupported) {
+		return err
+	}
+	if err := p.reload(ctx, tx); err != nil {
+		return err
+	}
+	if len(ops) == 1 {
+		return p.reject(ctx, tx, ops[0], err)
+	}
+	half := len(ops) / 2
+	if err := p.applyOps(ctx, tx, ops[:half]); err != nil {
+		return err
+	}
+	return p.applyOps(ctx, tx, ops[half:])
+}
+
+// reject leaves a trace of an op that could not be applied.
+func (p *partition) reject(ctx context.Context, tx Tx, op *ingest.Op, cause error) error {
+	p.log.Error("op rejected", "workspace", op.Workspace, "op", op.ID, "kind", op.Kind, "error", cause)
+	t, err := p.tenant(ctx, tx, op.Workspace)
+	if err != nil || t == nil {
+		return err
+	}
+	b := p.newBatch()
+	b.note(t, nil, event.Activity{Type: event.Rejected, Name: fmt.Sprintf("op kind %d", op.Kind), At: op.Received + t.Clock, Received: op.Received + t.Clock,
+		Data: object("op", text(op.ID), "reason", text(fault.KindOf(cause).String()))})
+	return b.write(ctx, tx)
+}
+
+// runOps cuts ops where the definitions or the clock change, since the set to load depends on both.
+func (p *partition) runOps(ctx context.Context, tx Tx, ops []*ingest.Op) error {
+	for len(ops) > 0 {
+		n := slices.IndexFunc(ops, func(op *ingest.Op) bool { return op.Kind == ingest.Define || op.Kind == ingest.Clock })
+		switch {
+		case n == 0 && ops[0].Kind == ingest.Define:
+			if err := p.define(ctx, tx, ops[0]); err != nil {
+				return err
+			}
+			ops = ops[1:]
+		case n == 0:
+			if err := p.moveClock(ctx, tx, ops[0]); err != nil {
+				return err
+			}
+			ops = ops[1:]
+		case n < 0:
+			n = len(ops)
+			fallthrough
+		default:
+			done, err := p.runPlain(ctx, tx, ops[:n])
+			if err != nil {
+				return err
+			}
+			ops = ops[done:]
+		}
+	}
+	return nil
+}
+
+// runPlain applies a prefix of ops, and before each op its workspace's timers due by then. It returns how many ops it
+// applied: fewer than all when very many timers fall due among them.
+func (p *partition) runPlain(ctx context.Context, tx Tx, ops []*ingest.Op) (int, error) {
+	b := p.newBatch()
+	works, err := p.read(ctx, tx, ops)
+	if err != nil {
+		return 0, err
+	}
+	last := map[*tenant]int64{}
+	for _, w := range works {
+		last[w.t] = max(last[w.t], w.now)
+	}
+	n := len(works)
+	var due []timer.Timer
+	edges := map[*tenant]int64{} // where the list of due timers was cut
+	for t, until := range last {
+		if t.timer == 0 || t.timer > until {
+			continue
+		}
+		list, err := tx.Timers(ctx, t.ID, until, timerStep)
+		if err != nil {
+			return 0, err
+		}
+		due = append(due, list...)
+		if len(list) < timerStep {
+			continue
+		}
+		edge := list[len(list)-1].Due
+		edges[t] = edge
+		for i, w := range works[:n] {
+			if w.t == t && w.now >= edge {
+				n = i
+				break
+			}
+		}
+	}
+	if err := b.load(ctx, tx, works[:n], due); err != nil {
+		return 0, err
+	}
+	if err := b.decide(works[:n], due, edges); err != nil {
+		return 0, err
+	}
+	if err := b.write(ctx, tx); err != nil {
+		return 0, err
+	}
+	done := n
+	if len(works) < len(ops) && n == len(works) {
+		done = len(ops) // the rest belongs to workspaces that are gone
+	}
+	return done, nil
+}
+
+// decide runs the ops, each after its workspace's timers due by its time, and in the end each workspace's timers due by
+// the moment that until names for it.
+func (b *batch) decide(works []*work, due []timer.Timer, until map[*tenant]int64) error {
+	for _, d := range due {
+		k := timerKey{d.Workspace, d.Person, d.Kind, d.Ref}
+		b.timers[k] = d.Due
+		b.push(dueTimer{k, d.Due})
+	}
+	for _, w := range works {
+		if err := b.runDue(w.t, w.now); err != nil {
+			return err
+		}
+		w.t.logNow = max(w.t.logNow, w.now)
+		if err := w.do(b, w); err != nil {
+			return err
+		}
+	}
+	for t, at := range until {
+		if err := b.runDue(t, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// push puts a timer of this batch's workspaces where runDue finds it.
+func (b *batch) push(d dueTimer) {
+	t := b.p.tenants[d.workspace]
+	h := b.heaps[t]
+	if h == nil {
+		h = &timerHeap{}
+		b.heaps[t] = h
+	}
+	heap.Push(h, d)
+}
+
+// load reads everything that the ops and timers touch in a handful of queries.
+func (b *batch) load(ctx context.Context, tx Tx, works []*work, due []timer.Timer) error {
+	var keys []person.Key
+	var refs []DeliveryRef
+	grow := map[*tenant]int{}
+	for _, w := range works {
+		for _, k := range w.keys {
+			if _, seen := b.keys[k]; !seen {
+				b.keys[k] = 0
+				keys = append(keys, k)
+			}
+		}
+		grow[w.t]++
+		refs = append(refs, w.refs...)
+	}
+	found, err := resolve(ctx, tx, keys)
+	if err != nil {
+		return err
+	}
+	people := map[person.Ref]bool{}
+	for k, ordinal := range found {
+		b.keys[k] = ordinal
+		people[person.Ref{Workspace: k.Workspace, Ordinal: ordinal}] = true
+	}
+	if err := b.loadSuppressed(ctx, tx, keys); err != nil {
+		return err
+	}
+	if err := b.loadDeliveries(ctx, tx, refs, people); err != nil {
+		return err
+	}
+	for _, d := range due {
+		people[person.Ref{Workspace: d.Workspace, Ordinal: d.Person}] = true
+	}
+	if err := b.loadPeople(ctx, tx, people); err != nil {
+		return err
+	}
+	for t, n := range grow {
+		first := uint32(t.counters["person"]) + 1
+		if err := b.p.pieces.want(ctx, tx, t, first, first+uint32(n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func resolve(ctx context.Context, tx Tx, keys []person.Key) (map[person.Key]uint32, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	return tx.Resolve(ctx, keys)
+}
+
+func (b *batch) loadDeliveries(ctx context.Context, tx Tx, refs []DeliveryRef, people map[person.Ref]bool) error {
+	if len(refs) == 0 {
+		return nil
+	}
+	list, err := tx.Deliveries(ctx, refs)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		d := &list[i]
+		b.deliveries[DeliveryRef{d.Workspace, d.ID}] = d
+		if d.Person != 0 {
+			people[person.Ref{Workspace: d.Workspace, Ordinal: d.Person}] = true
+		}
+	}
+	return nil
+}
+
+// loadSuppressed looks up the keyed hashes of keys that nobody has, in workspaces that suppress anybody at all.
+func (b *batch) loadSuppressed(ctx context.Context, tx Tx, keys []person.Key) error {
+	hashes := map[int64][][]byte{}
+	for _, k := range keys {
+		if t := b.p.tenants[k.Workspace]; b.keys[k] == 0 && t != nil && t.counters["suppressions"] > 0 {
+			hashes[k.Workspace] = append(hashes[k.Workspace], b.p.hash(k))
+		}
+	}
+	for ws, list := range hashes {
+		got, err := tx.Suppressed(ctx, ws, list)
+		if err != nil {
+			return err
+		}
+		for h, yes := range got {
+			b.suppressed[h] = b.suppressed[h] || yes
+		}
+	}
+	return nil
+}
+
+// hash is the keyed hash under which a suppressed identifier is remembered, so that nothing readable stays.
+func (p *partition) hash(k person.Key) []byte {
+	h := hmac.New(sha256.New, p.e.o.Secret)
+	fmt.Fprintf(h, "suppress:%d:%d:", k.Workspace, k.Type)
+	h.Write([]byte(k.Value))
+	return h.Sum(nil)[:16]
+}
+
+// loadPeople reads documents, their live journeys, the pieces of bitmaps they lie in, and for documents behind the
+// definitions the history that new conditions ask for.
+func (b *batch) loadPeople(ctx context.Context, tx Tx, want map[person.Ref]bool) error {
+	refs := make([]person.Ref, 0, len(want))
+	for r := range want {
+		if b.people[r] == nil {
+			refs = append(refs, r)
+		}
+	}
+	if len(refs) == 0 {
+		return nil
+	}
+	slices.SortFunc(refs, compareRefs)
+	docs, err := tx.People(ctx, refs)
+	if err != nil {
+		return err
+	}
+	return b.adopt(ctx, tx, docs)
+}
+
+// adopt takes documents in hand.
+func (b *batch) adopt(ctx context.Context, tx Tx, docs []*person.Document) error {
+	refs := make([]person.Ref, 0, len(docs))
+	for _, d := range docs {
+		t := b.p.tenants[d.Workspace]
+		if t == nil {
+			continue
+		}
+		b.people[d.Ref] = &subject{t: t, doc: d}
+		refs = append(refs, d.Ref)
+		if err := b.p.pieces.want(ctx, tx, t, d.Ordinal, d.Ordinal); err != nil {
+			return err
+		}
+	}
+	if len(refs) == 0 {
+		return nil
+	}
+	js, err := tx.Journeys(ctx, refs)
+	if err != nil {
+		return err
+	}
+	for _, j := range js {
+		if s := b.people[person.Ref{Workspace: j.Workspace, Ordinal: j.Person}]; s != nil {
+			s.journeys = append(s.journeys, &live{Journey: j, stored: true})
+		}
+	}
+	for _, s := range b.people {
+		slices.SortFunc(s.journeys, func(a, b *live) int { return int(a.ID - b.ID) })
+	}
+	if err := b.loadHistory(ctx, tx, docs); err != nil {
+		return err
+	}
+	for _, d := range docs {
+		if s := b.people[d.Ref]; s != nil {
+			if err := b.catchUp(s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func compareRefs(a, b person.Ref) int {
+	if a.Workspace != b.Workspace {
+		return int(a.Workspace - b.Workspace)
+	}
+	return int(int64(a.Ordinal) - int64(b.Ordinal))
+}
+
+// dueTimer is a timer on the heap; it counts only if b.timers still says the same due time.
+type dueTimer struct {
+	timerKey
+	due int64
+}
+
+type timerHeap []dueTimer
+
+func (h timerHeap) Len() int { return len(h) }
+func (h timerHeap) Less(i, j int) bool {
+	if h[i].due != h[j].due {
+		return h[i].due < h[j].due
+	}
+	if h[i].person != h[j].person {
+		return h[i].person < h[j].person
+	}
+	return h[i].ref < h[j].ref
+}
+func (h timerHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+// Push is part of heap.Interface.
+func (h *timerHeap) Push(x any) { *h = append(*h, x.(dueTimer)) }
+
+func (h *timerHeap) pop() dueTimer { return heap.Pop(h).(dueTimer) }
+
+// Pop is part of heap.Interface.
+func (h *timerHeap) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	*h = (*h)[:last]
+	return x
+}

@@ -1,0 +1,239 @@
+package engine
+
+import (
+	"rapport.example/internal/event"
+	"rapport.example/internal/ingest"
+	"rapport.example/internal/person"
+	"rapport.example/internal/segment"
+	"rapport.example/internal/value"
+)
+
+// event records an event, counts it for the conditions that ask, and starts the campaigns that listen.
+func (b *batch) event(w *work, pl ingest.EventPayload) error {
+	at := w.now
+	if pl.Timestamp != 0 {
+		at = pl.Timestamp * 1000
+	}
+	a := event.Activity{Type: event.Type(pl.Type), Name: pl.Name, At: at, Received: w.now, ID: pl.ID, Anonymous: pl.Anonymous, Data: pl.Data}
+	who := pl.By.Identifier()
+	if who.Type == 0 { // anonymous: seen in the activity log only
+		b.note(w.t, nil, a)
+		return nil
+	}
+	if b.blocked(w, who) {
+		return nil
+	}
+	s := b.find(w.t, who)
+	created := s == nil
+	if created {
+		if who.Type == person.ByCIO {
+			b.failed(w, nil, "no person has this cio_id", who)
+			return nil
+		}
+		s = b.create(w.t, w.now, who)
+		b.note(w.t, s, event.Activity{Type: event.Created, At: w.now, Received: w.now})
+	}
+	b.note(w.t, s, a)
+	if s.doc.FirstEvent == 0 || at < s.doc.FirstEvent {
+		s.doc.FirstEvent = at
+	}
+	chain := event.ChainName(a.Type, a.Name)
+	b.count(s, chain, at, pl.Data)
+	if err := b.settle(s, w.now, touched{chains: []string{chain}, all: created}); err != nil {
+		return err
+	}
+	return b.trigger(s, w.now, a)
+}
+
+// count adds the event to the facts of the conditions that it matches.
+func (b *batch) count(s *subject, chain string, at int64, data value.Value) {
+	for _, f := range s.t.set.FactsOf(chain) {
+		if !f.Matches(data) {
+			continue
+		}
+		i := s.fact(f.Key)
+		segment.Observe(&s.doc.Facts[i], at, f.Keep)
+	}
+}
+
+// fact returns the index of the fact, adding it if it is new.
+func (s *subject) fact(key uint64) int {
+	for i := range s.doc.Facts {
+		if s.doc.Facts[i].Key == key {
+			return i
+		}
+	}
+	s.doc.Facts = append(s.doc.Facts, person.Fact{Key: key})
+	return len(s.doc.Facts) - 1
+}
+
+// device adds, updates or deletes a push device. An unknown person is created by adding one.
+func (b *batch) device(w *work, pl ingest.DevicePayload) error {
+	who := pl.By.Identifier()
+	if b.blocked(w, who) {
+		return nil
+	}
+	s := b.find(w.t, who)
+	if s == nil && (w.op.Kind == ingest.DeleteDevice || who.Type == person.ByCIO) {
+		b.failed(w, nil, "nobody has this identifier", who)
+		return nil
+	}
+	created := s == nil
+	if created {
+		s = b.create(w.t, w.now, who)
+		b.note(w.t, s, event.Activity{Type: event.Created, At: w.now, Received: w.now})
+	}
+	i := 0
+	for i < len(s.doc.Devices) && s.doc.Devices[i].Token != pl.Token {
+		i++
+	}
+	verb := "updated"
+	switch {
+	case w.op.Kind == ingest.DeleteDevice && i == len(s.doc.Devices):
+		return nil
+	case w.op.Kind == ingest.DeleteDevice:
+		s.doc.Devices = append(s.doc.Devices[:i], s.doc.Devices[i+1:]...)
+		verb = "deleted"
+	default:
+		if i == len(s.doc.Devices) {
+			s.doc.Devices = append(s.doc.Devices, person.Device{Token: pl.Token})
+			verb = "added"
+		}
+		d := &s.doc.Devices[i]
+		d.Platform, d.LastUsed, d.Attributes = pl.Platform, pl.LastUsed, pl.Attributes
+		if d.LastUsed == 0 {
+			d.LastUsed = w.now / 1000
+		}
+	}
+	b.note(w.t, s, event.Activity{Type: event.DeviceChange, Name: verb, At: w.now, Received: w.now, Data: object("token", pl.Token, "platform", pl.Platform)})
+	return b.settle(s, w.now, touched{all: created})
+}
+
+// removal carries out delete, suppress and unsuppress.
+func (b *batch) removal(w *work, by ingest.By) error {
+	who := by.Identifier()
+	s := b.find(w.t, who)
+	if w.op.Kind == ingest.Unsuppress {
+		if b.isSuppressed(who.Key(w.t.ID)) {
+			h := b.p.hash(who.Key(w.t.ID))
+			b.suppressed[string(h)] = false
+			b.c.Unsuppress = append(b.c.Unsuppress, Suppression{Workspace: w.t.ID, Hash: h})
+		}
+		return nil
+	}
+	keys := []person.Key{}
+	if who.Type != 0 {
+		keys = append(keys, who.Key(w.t.ID))
+	}
+	if s != nil {
+		keys = append(keys, s.doc.Keys()...)
+		b.remove(w, s)
+	}
+	if w.op.Kind != ingest.Suppress {
+		return nil
+	}
+	for _, k := range keys {
+		h := b.p.hash(k)
+		if b.suppressed[string(h)] {
+			continue
+		}
+		b.suppressed[string(h)] = true
+		b.next(w.t, "suppressions")
+		b.c.Suppress = append(b.c.Suppress, Suppression{Workspace: w.t.ID, Hash: h, Created: w.now})
+	}
+	b.note(w.t, nil, event.Activity{Type: event.Suppressed, At: w.now, Received: w.now})
+	return nil
+}
+
+// remove deletes a person with everything that is theirs; an activity without data says that somebody was deleted.
+func (b *batch) remove(w *work, s *subject) {
+	for _, k := range s.doc.Keys() {
+		b.drop(k)
+	}
+	for _, m := range s.doc.Segments {
+		b.p.pieces.remove(s.t, m.Segment, s.doc.Ordinal)
+	}
+	b.erase(s)
+	s.gone = true
+	b.c.DropPeople = append(b.c.DropPeople, DropPerson{s.doc.Ref, s.doc.LastActivity, s.doc.LastDecision})
+	b.note(w.t, nil, event.Activity{Type: event.Deleted, At: w.now, Received: w.now})
+}
+
+// erase takes out of this batch what it was about to write for a person who is deleted now. Rows of earlier
+// transactions go by DropPeople.
+func (b *batch) erase(s *subject) {
+	ref := s.doc.Ref
+	prev := map[int64]int64{}
+	keep := b.c.Activities[:0]
+	for _, a := range b.c.Activities {
+		if a.Workspace == ref.Workspace && a.Person == ref.Ordinal {
+			prev[a.Seq] = a.Prev
+			continue
+		}
+		keep = append(keep, a)
+	}
+	b.c.Activities = keep
+	for at, ok := prev[s.doc.LastActivity]; ok; at, ok = prev[s.doc.LastActivity] {
+		s.doc.LastActivity = at
+	}
+	clear(prev)
+	kept := b.c.Decisions[:0]
+	for _, d := range b.c.Decisions {
+		if d.Workspace == ref.Workspace && d.Person == ref.Ordinal {
+			prev[d.Seq] = d.Prev
+			continue
+		}
+		kept = append(kept, d)
+	}
+	b.c.Decisions = kept
+	for at, ok := prev[s.doc.LastDecision]; ok; at, ok = prev[s.doc.LastDecision] {
+		s.doc.LastDecision = at
+	}
+	fresh := b.c.NewDeliveries[:0]
+	for _, d := range b.c.NewDeliveries {
+		if d.Workspace != ref.Workspace || d.Person != ref.Ordinal {
+			fresh = append(fresh, d)
+		}
+	}
+	b.c.NewDeliveries = fresh
+	for k := range b.timers {
+		if k.workspace == ref.Workspace && k.person == ref.Ordinal {
+			b.timers[k] = 0
+		}
+	}
+	for _, d := range b.deliveries {
+		if d.Workspace == ref.Workspace && d.Person == ref.Ordinal {
+			d.Person, d.Recipient, d.Subject, d.Data = 0, "", "", nil
+		}
+	}
+}
+
+// membership adds people to a manual segment or takes them out. Identifiers that nobody has are passed over.
+func (b *batch) membership(w *work, pl ingest.SegmentPayload) error {
+	seg := w.t.set.Segment(pl.Segment)
+	if seg == nil || !seg.Manual {
+		b.failed(w, nil, "the segment is gone or not manual", person.Identifier{})
+		return nil
+	}
+	for _, by := range pl.People {
+		s := b.find(w.t, by.Identifier())
+		if s == nil {
+			continue
+		}
+		in := w.op.Kind == ingest.SegmentAdd
+		if _, is := s.doc.Member(seg.ID); is == in {
+			continue
+		}
+		reason := "added by hand"
+		if !in {
+			reason = "removed by hand"
+		}
+		if err := b.move(s, seg, in, w.now, reason, nil, true); err != nil {
+			return err
+		}
+		if err := b.settle(s, w.now, touched{segments: []string{seg.Slug}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,245 @@
+package engine
+
+import (
+	"strings"
+
+	"rapport.example/internal/event"
+	"rapport.example/internal/id"
+	"rapport.example/internal/ingest"
+	"rapport.example/internal/person"
+	"rapport.example/internal/value"
+)
+
+func (p *partition) cio(workspace int64, ordinal uint32) string {
+	return id.CIO(p.e.o.Secret, workspace, ordinal)
+}
+
+// identify finds or creates the person and sets attributes (track-api §5). What cannot be applied leaves an activity.
+func (b *batch) identify(w *work, pl ingest.IdentifyPayload) error {
+	path := pl.By.Identifier()
+	body := map[person.KeyType]person.Identifier{}
+	for _, name := range [...]string{"id", "email", "cio_id"} {
+		if i, ok := bodyIdentifier(pl.Attributes, name); ok {
+			body[i.Type] = i
+		}
+	}
+	if b.blocked(w, path) {
+		return nil
+	}
+	s := b.find(w.t, path)
+	created := false
+	if s == nil {
+		var why string
+		if s, why = b.adoptOrCreate(w, path, body, pl.UpdateOnly); s == nil {
+			b.failed(w, nil, why, path)
+			return nil
+		}
+		created = s.doc.LastActivity == 0
+	}
+	b.identifiers(w, s, path, body, created)
+	changed := b.attributes(w, s, pl)
+	if created {
+		b.note(w.t, s, event.Activity{Type: event.Created, At: w.now, Received: w.now, Data: changes(changed)})
+	} else if len(changed) > 0 {
+		b.note(w.t, s, event.Activity{Type: event.AttributeChange, At: w.now, Received: w.now, Data: changes(changed)})
+	}
+	if created || len(changed) > 0 {
+		names := make([]string, len(changed))
+		for i, c := range changed {
+			names[i] = c.name
+		}
+		return b.settle(s, w.now, touched{attributes: names, all: created})
+	}
+	return nil
+}
+
+// adoptOrCreate answers who is meant when nobody has the path's identifier: the person whom the body names, or a new one.
+func (b *batch) adoptOrCreate(w *work, path person.Identifier, body map[person.KeyType]person.Identifier, updateOnly bool) (*subject, string) {
+	for _, t := range [...]person.KeyType{person.ByCIO, person.ByID, person.ByEmail} {
+		i, ok := body[t]
+		if !ok || i.Type == path.Type {
+			continue
+		}
+		s := b.find(w.t, i)
+		if s == nil {
+			if t == person.ByCIO {
+				return nil, "no person has this cio_id"
+			}
+			continue
+		}
+		if s.has(path.Type) && path.Type != 0 {
+			continue // that person keeps the identifier they have: the path means somebody new
+		}
+		if path.Type == person.ByID || path.Type == person.ByEmail {
+			b.take(s, path)
+		}
+		return s, ""
+	}
+	switch {
+	case path.Type == person.ByCIO:
+		return nil, "no person has this cio_id"
+	case updateOnly:
+		return nil, "_update is set and nobody matches"
+	case path.Type == 0 && len(body) == 0:
+		return nil, "no identifier"
+	}
+	ids := []person.Identifier{}
+	if path.Type != 0 {
+		ids = append(ids, path)
+	}
+	return b.create(w.t, w.now, ids...), ""
+}
+
+func (s *subject) has(t person.KeyType) bool {
+	switch t {
+	case person.ByID:
+		return s.doc.ID != ""
+	case person.ByEmail:
+		return s.doc.Email != ""
+	default:
+		return t == person.ByCIO
+	}
+}
+
+// identifiers sets the body's identifiers where they are free. Changing one that is set takes the cio id in the path; an
+// identifier of somebody else is never moved. Both leave a failed attribute change.
+func (b *batch) identifiers(w *work, s *subject, path person.Identifier, body map[person.KeyType]person.Identifier, created bool) {
+	for _, t := range [...]person.KeyType{person.ByID, person.ByEmail} {
+		i, ok := body[t]
+		if !ok {
+			continue
+		}
+		old := person.Identifier{Type: t, Value: s.doc.ID}
+		if t == person.ByEmail {
+			old.Value = s.doc.Email
+		}
+		name := [...]string{"", "id", "email"}[t]
+		same := old.Key(s.t.ID) == i.Key(s.t.ID) && old.Value != ""
+		owner := b.find(s.t, i)
+		switch {
+		case same && t == person.ByEmail && old.Value != i.Value: // another spelling of the same email
+			s.doc.Email, s.dirty = i.Value, true
+		case same:
+		case owner != nil:
+			b.failed(w, s, name+" belongs to another person", i)
+		case b.isSuppressed(i.Key(s.t.ID)):
+			b.failed(w, s, name+" is suppressed", person.Identifier{})
+		case old.Value != "" && path.Type != person.ByCIO && !created:
+			b.failed(w, s, name+" is set already; changing it takes cio_… in the path", i)
+		default:
+			if old.Value != "" {
+				b.release(s, old)
+			}
+			b.take(s, i)
+			if created {
+				continue
+			}
+			b.note(s.t, s, event.Activity{Type: event.AttributeChange, At: w.now, Received: w.now,
+				Data: object(name, object("from", orNull(old.Value), "to", text(i.Value)))})
+		}
+	}
+}
+
+func orNull(s string) value.Value {
+	if s == "" {
+		return value.NullValue
+	}
+	return text(s)
+}
+
+// blocked reports whether the identifier is suppressed, in which case the op does nothing but leave a trace.
+func (b *batch) blocked(w *work, i person.Identifier) bool {
+	if i.Type == 0 || !b.isSuppressed(i.Key(w.t.ID)) {
+		return false
+	}
+	b.failed(w, nil, "the identifier is suppressed", person.Identifier{})
+	return true
+}
+
+func (b *batch) isSuppressed(k person.Key) bool {
+	return len(b.suppressed) > 0 && b.suppressed[string(b.p.hash(k))]
+}
+
+// failed leaves an activity that says why an accepted op, or a part of it, was not applied.
+func (b *batch) failed(w *work, s *subject, why string, i person.Identifier) {
+	t := event.FailedChange
+	if w.op.Kind == ingest.Event {
+		t = event.FailedEvent
+	}
+	pairs := []any{"reason", why, "op", w.op.ID}
+	if i.Type != 0 {
+		pairs = append(pairs, [...]string{"", "id", "email", "cio_id"}[i.Type], i.Value)
+	}
+	b.note(w.t, s, event.Activity{Type: t, At: w.now, Received: w.now, Data: object(pairs...)})
+}
+
+type change struct {
+	name     string
+	from, to value.Value
+}
+
+func changes(list []change) value.Value {
+	if len(list) == 0 {
+		return nil
+	}
+	var b value.Builder
+	for _, c := range list {
+		from, to := c.from, c.to
+		if from == nil {
+			from = value.NullValue
+		}
+		if to == nil {
+			to = value.NullValue
+		}
+		b.Set(c.name, object("from", from, "to", to))
+	}
+	return b.Value()
+}
+
+// attributes sets and removes attributes, each only if its write is not older than the one that is there.
+func (b *batch) attributes(w *work, s *subject, pl ingest.IdentifyPayload) []change {
+	at := pl.Timestamp
+	if at == 0 {
+		at = w.now / 1000
+	}
+	var out []change
+	for name, v := range pl.Attributes.Fields() {
+		switch {
+		case name == "id" || name == "email" || name == "cio_id" || name == "_update" || name == "_timestamp":
+			continue
+		case name == "unsubscribed":
+			if on := truthy(v); on != s.doc.Unsubscribed {
+				out = append(out, change{name, value.OfBool(s.doc.Unsubscribed), value.OfBool(on)})
+				s.doc.Unsubscribed, s.dirty = on, true
+			}
+			continue
+		case name == "cio_relationships":
+			b.failed(w, s, "relationships are not built yet", person.Identifier{})
+			continue
+		case name == "" || len(name) > person.MaxAttributeName || strings.HasPrefix(name, "_"):
+			b.failed(w, s, "attribute names are 1 to 150 bytes and do not start with _", person.Identifier{})
+			continue
+		case len(v.Text()) > person.MaxAttributeValue:
+			b.failed(w, s, "attribute "+name+" is longer than 1000 bytes", person.Identifier{})
+			continue
+		}
+		switch c, verdict := s.doc.Set(name, v, at); verdict {
+		case person.Changed:
+			out = append(out, change{name, c, v})
+			s.dirty = true
+		case person.Full:
+			b.failed(w, s, "a person has at most 300 attributes; "+name+" was left out", person.Identifier{})
+		case person.Stale:
+			b.failed(w, s, "attribute "+name+" was set later by another write", person.Identifier{})
+		case person.Same:
+			s.dirty = true // its time moved
+		}
+	}
+	return out
+}
+
+// truthy is the vendor's reading of unsubscribed: any-case "true", 1 and "1".
+func truthy(v value.Value) bool {
+	t := strings.ToLower(v.Text())
+	return t == "true" || t == "1"
+}

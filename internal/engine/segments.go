@@ -1,0 +1,310 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"rapport.example/internal/definition"
+	"rapport.example/internal/event"
+	"rapport.example/internal/journey"
+	"rapport.example/internal/person"
+	"rapport.example/internal/segment"
+	"rapport.example/internal/timer"
+	"rapport.example/internal/value"
+)
+
+// touched says what changed about a person, so that only what mentions it is looked at again.
+type touched struct {
+	attributes []string
+	chains     []string
+	segments   []string
+	all        bool // everything: a new person, or time has moved
+}
+
+// facts shows a person to conditions.
+type facts struct {
+	s          *subject
+	properties value.Value // data of the triggering event, nil if there is none
+}
+
+// Attribute is part of segment.Subject.
+func (f facts) Attribute(name string) value.Value {
+	if v := f.s.doc.Get(name); v != nil {
+		return v
+	}
+	for i := 0; i < len(name); i++ {
+		if name[i] == '.' {
+			if v := f.s.doc.Get(name[:i]); v != nil {
+				return v.Path(name[i+1:])
+			}
+		}
+	}
+	return nil
+}
+
+// Property is part of segment.Subject.
+func (f facts) Property(path string) value.Value { return f.properties.Path(path) }
+
+// Fact is part of segment.Subject.
+func (f facts) Fact(key uint64) person.Fact { return f.s.doc.Fact(key) }
+
+// Member is part of segment.Subject.
+func (f facts) Member(slug string) bool {
+	seg := f.s.t.set.SegmentBySlug(slug)
+	if seg == nil {
+		return false
+	}
+	_, ok := f.s.doc.Member(seg.ID)
+	return ok
+}
+
+// Since is part of segment.Subject.
+func (f facts) Since() int64 { return f.s.doc.Since() }
+
+// settle brings the person's segments up to what changed, dependents after what they depend on, and lets journeys that
+// wait for their entry filter look again.
+func (b *batch) settle(s *subject, now int64, what touched) error {
+	var todo []*definition.Segment
+	add := func(list []*definition.Segment) {
+		for _, seg := range list {
+			if !seg.Manual && !slices.Contains(todo, seg) {
+				todo = append(todo, seg)
+			}
+		}
+	}
+	set := s.t.set
+	if what.all {
+		add(set.Segments())
+	}
+	for _, name := range what.attributes {
+		add(set.SegmentsByAttribute(name))
+	}
+	for _, c := range what.chains {
+		add(set.SegmentsByChain(c))
+	}
+	for _, slug := range what.segments {
+		add(set.SegmentsBySegment(slug))
+	}
+	next := int64(0)
+	for len(todo) > 0 {
+		i := 0
+		for j := range todo {
+			if todo[j].Order < todo[i].Order {
+				i = j
+			}
+		}
+		seg := todo[i]
+		todo = slices.Delete(todo, i, i+1)
+		r := seg.Condition.Eval(facts{s: s}, now)
+		next = earlier(next, r.Next)
+		if _, in := s.doc.Member(seg.ID); in == r.Match {
+			continue
+		}
+		if err := b.move(s, seg, r.Match, now, "", seg.Condition, true); err != nil {
+			return err
+		}
+		add(set.SegmentsBySegment(seg.Slug))
+	}
+	b.arm(s, now, next)
+	return b.look(s, now)
+}
+
+func earlier(a, b int64) int64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// arm sees to it that the person's one segment timer fires no later than next. It is never moved later: an early one
+// fires, looks again and arms anew.
+func (b *batch) arm(s *subject, now, next int64) {
+	if next == 0 {
+		return
+	}
+	next = max(next, now+1)
+	if s.doc.Due == 0 || next < s.doc.Due {
+		s.doc.Due, s.dirty = next, true
+		b.schedule(s, timer.Segment, 0, next)
+	}
+}
+
+// move puts the person into a segment or takes them out. With start, campaigns that wait for the entry begin.
+func (b *batch) move(s *subject, seg *definition.Segment, in bool, now int64, reason string, cond *segment.Node, start bool) error {
+	outcome := "left"
+	if in {
+		outcome = "entered"
+		s.doc.Segments = append(s.doc.Segments, person.Membership{Segment: seg.ID, Since: now})
+		b.p.pieces.add(s.t, seg.ID, s.doc.Ordinal)
+	} else {
+		s.doc.Segments = slices.DeleteFunc(s.doc.Segments, func(m person.Membership) bool { return m.Segment == seg.ID })
+		b.p.pieces.remove(s.t, seg.ID, s.doc.Ordinal)
+	}
+	s.dirty = true
+	var detail value.Value
+	if cond != nil {
+		reason, detail = explain(cond, s, nil, now)
+	}
+	b.trace(s, Decision{At: now, Kind: "segment", Subject: seg.Slug, Version: seg.Version, Outcome: outcome, Reason: reason, Detail: detail})
+	if !in || !start {
+		return nil
+	}
+	for _, c := range s.t.set.Campaigns() {
+		if c.Trigger.Segment == seg.Slug && c.State == "running" {
+			if err := b.begin(s, c, nil, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// explain says in one sentence why a condition is as it is, with each line's value as detail.
+func explain(n *segment.Node, s *subject, properties value.Value, now int64) (string, value.Value) {
+	var reasons []string
+	var list []byte
+	for _, l := range n.Explain(facts{s, properties}, now) {
+		match := "false"
+		if l.Match {
+			match = "true"
+		}
+		if l.Value != "" {
+			reasons = append(reasons, l.Sentence+": "+match+" ("+l.Value+")")
+		}
+		sep := byte(',')
+		if list == nil {
+			sep = '['
+		}
+		list = append(list, sep)
+		list = append(list, object("condition", l.Sentence, "value", l.Value, "true", value.OfBool(l.Match))...)
+	}
+	if list == nil {
+		return n.Sentence(), nil
+	}
+	if len(reasons) == 0 {
+		reasons = append(reasons, n.Sentence())
+	}
+	return strings.Join(reasons, "; "), append(list, ']')
+}
+
+// loadHistory reads the chains that documents behind the definitions need for conditions they have not counted yet.
+func (b *batch) loadHistory(ctx context.Context, tx Tx, docs []*person.Document) error {
+	heads := map[int64][]int64{}
+	for _, d := range docs {
+		t := b.p.tenants[d.Workspace]
+		if t == nil || d.Gen >= t.Gen {
+			continue
+		}
+		for _, n := range d.Named {
+			for _, f := range t.set.FactsOf(n.Name) {
+				if f.Born > d.Gen {
+					heads[d.Workspace] = append(heads[d.Workspace], n.Seq)
+					break
+				}
+			}
+		}
+	}
+	for ws, list := range heads {
+		slices.Sort(list)
+		rows, err := tx.History(ctx, ws, list)
+		if err != nil {
+			return err
+		}
+		bySeq := make(map[int64]event.Activity, len(rows))
+		for _, a := range rows {
+			bySeq[a.Seq] = a
+		}
+		for _, head := range list {
+			var chain []event.Activity
+			for a, ok := bySeq[head]; ok; a, ok = bySeq[a.PrevNamed] {
+				chain = append(chain, a)
+			}
+			b.history[historyKey{ws, head}] = chain
+		}
+	}
+	return nil
+}
+
+// catchUp brings a document to the newest definitions: facts of conditions that are new to it from its history,
+// memberships of segments that are, and campaigns that asked for the people who are in their segment already. Entrants
+// are marked as backfilled: "new only" campaigns do not start for them.
+func (b *batch) catchUp(s *subject) error {
+	d, t := s.doc, s.t
+	if d.Gen >= t.Gen {
+		return nil
+	}
+	now := max(t.logNow, b.real+t.Clock)
+	for _, n := range d.Named {
+		for _, f := range t.set.FactsOf(n.Name) {
+			if f.Born > d.Gen {
+				d.Facts[s.fact(f.Key)] = segment.Rebuild(f.FactSpec, b.history[historyKey{d.Workspace, n.Seq}])
+			}
+		}
+	}
+	known := t.set.Facts()
+	d.Facts = slices.DeleteFunc(d.Facts, func(f person.Fact) bool { return known[f.Key] == nil })
+	d.Segments = slices.DeleteFunc(d.Segments, func(m person.Membership) bool { return t.set.Segment(m.Segment) == nil })
+	from := d.Gen
+	d.Gen, s.dirty = t.Gen, true
+	next := int64(0)
+	moved := map[string]bool{}
+	for _, seg := range t.set.Segments() {
+		mentions := slices.ContainsFunc(seg.DependsOn, func(slug string) bool { return moved[slug] })
+		if seg.Manual || seg.Gen <= from && !mentions {
+			continue
+		}
+		r := seg.Condition.Eval(facts{s: s}, now)
+		next = earlier(next, r.Next)
+		if _, in := d.Member(seg.ID); in == r.Match {
+			continue
+		}
+		moved[seg.Slug] = true
+		if err := b.move(s, seg, r.Match, now, "", seg.Condition, false); err != nil {
+			return err
+		}
+	}
+	b.arm(s, now, next)
+	for _, c := range t.set.Campaigns() {
+		if c.Gen <= from || !c.Trigger.Current || c.State != "running" || c.Trigger.Segment == "" {
+			continue
+		}
+		if (facts{s: s}).Member(c.Trigger.Segment) {
+			if err := b.begin(s, c, nil, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sweepStep brings the next chunk of documents up to date and moves the cursor in the same transaction.
+func (p *partition) sweepStep(ctx context.Context, tx Tx, t *tenant) error {
+	docs, err := tx.PeopleFrom(ctx, t.ID, uint32(t.Sweep), uint32(t.SweepEnd), p.e.o.SweepChunk)
+	if err != nil {
+		return err
+	}
+	b := p.newBatch()
+	if err := b.adopt(ctx, tx, docs); err != nil {
+		return err
+	}
+	if len(docs) < p.e.o.SweepChunk {
+		t.Sweep, t.SweepEnd = 0, 0
+	} else {
+		t.Sweep = int64(docs[len(docs)-1].Ordinal) + 1
+	}
+	b.c.Workspaces = append(b.c.Workspaces, t.Workspace)
+	return b.write(ctx, tx)
+}
+
+var _ segment.Subject = facts{}
+
+// begin starts a journey, or traces why it does not start.
+func (b *batch) begin(s *subject, c *journey.Campaign, ev value.Value, now int64) error {
+	l := &live{Journey: journey.Journey{
+		Workspace: s.t.ID, ID: b.next(s.t, "journey"), Person: s.doc.Ordinal,
+		Campaign: c.ID, Version: c.Version, Entered: now, Event: ev,
+	}}
+	s.journeys = append(s.journeys, l)
+	return b.advance(s, c, l, journey.Begin, now)
+}
