@@ -230,7 +230,7 @@ func (m *Mux) fail(c *Call, shape Shape, err error) {
 }
 
 func firstOf(err error) error {
-	for _, e := range flatten(err) {
+	for _, e := range Errors(err) {
 		return e
 	}
 	return err

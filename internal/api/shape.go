@@ -53,7 +53,7 @@ func StatusOf(err error) int {
 	if errors.As(err, &s) {
 		return s.status
 	}
-	for _, e := range flatten(err) {
+	for _, e := range Errors(err) {
 		return statuses[fault.KindOf(e)]
 	}
 	return http.StatusInternalServerError
@@ -114,17 +114,17 @@ func (it Items) Body() value.Value {
 	return b.Set("errors", append(out, ']')).Value()
 }
 
-// flatten takes errors.Join apart. It gives nothing only for nil.
-func flatten(err error) []error {
+// Errors takes errors.Join apart, in order. It gives nothing only for nil.
+func Errors(err error) []error {
 	if j, ok := err.(interface{ Unwrap() []error }); ok {
 		var out []error
 		for _, e := range j.Unwrap() {
-			out = append(out, flatten(e)...)
+			out = append(out, Errors(e)...)
 		}
 		return out
 	}
 	if s, ok := err.(*statusError); ok {
-		return flatten(s.error)
+		return Errors(s.error)
 	}
 	if err == nil {
 		return nil
@@ -152,7 +152,7 @@ func sentence(err error) string {
 
 // render makes the body and content type of err in a shape.
 func render(shape Shape, status int, err error, requestID string) (body value.Value, contentType string) {
-	list := flatten(err)
+	list := Errors(err)
 	var items Items
 	isItems := errors.As(err, &items)
 	switch {

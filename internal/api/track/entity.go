@@ -1,0 +1,182 @@
+package track
+
+import (
+	"errors"
+	"net/http"
+
+	"rapport.example/internal/api"
+	"rapport.example/internal/event"
+	"rapport.example/internal/fault"
+	"rapport.example/internal/ingest"
+	"rapport.example/internal/value"
+)
+
+// pair is a v2 operation's type and action.
+type pair struct{ kind, action string }
+
+// operations are the pairs that work today. Each reads the operation and returns the kind and payload of its op.
+var operations = map[pair]func(reader, value.Value) (ingest.Kind, value.Value, error){
+	{"person", "identify"}:      identifyOp,
+	{"person", "delete"}:        personOp(ingest.Delete),
+	{"person", "suppress"}:      personOp(ingest.Suppress),
+	{"person", "unsuppress"}:    personOp(ingest.Unsuppress),
+	{"person", "event"}:         eventOp(event.Track),
+	{"person", "page"}:          eventOp(event.Page),
+	{"person", "screen"}:        eventOp(event.Screen),
+	{"person", "add_device"}:    deviceOp(ingest.AddDevice),
+	{"person", "delete_device"}: deviceOp(ingest.DeleteDevice),
+}
+
+// known are the vendor's pairs that come later.
+var known = map[pair]bool{
+	{"person", "add_relationships"}: true, {"person", "delete_relationships"}: true, {"person", "merge"}: true,
+	{"object", "identify"}: true, {"object", "identify_anonymous"}: true, {"object", "delete"}: true,
+	{"object", "add_relationships"}: true, {"object", "delete_relationships"}: true, {"delivery", "event"}: true,
+}
+
+// entity carries out one operation.
+func (s *surface) entity(c *api.Call) error {
+	r := read(c)
+	v, err := c.Object()
+	if err != nil {
+		return err
+	}
+	kind, payload, err := r.operation(v)
+	if err != nil {
+		return err
+	}
+	return s.done(c, kind, payload)
+}
+
+// batch carries out the valid operations, durable together, and lists the others.
+func (s *surface) batch(c *api.Call) error {
+	v, err := c.Object()
+	if err != nil {
+		return err
+	}
+	list := v.Get("batch")
+	if list.Kind() != value.Array || len(list) == len("[]") {
+		return fault.Field("batch", "must be a list of at least one operation")
+	}
+	ops, bad := read(c).operations(c, list)
+	if len(ops) == 0 {
+		return api.WithStatus(http.StatusBadRequest, bad)
+	}
+	if err := s.accept(c, ops...); err != nil {
+		return err
+	}
+	if len(bad) > 0 {
+		return c.Raw(http.StatusMultiStatus, bad.Body())
+	}
+	return c.Empty()
+}
+
+func (r reader) operations(c *api.Call, list value.Value) (ops []ingest.Op, bad api.Items) {
+	index := -1
+	for e := range list.Elements() {
+		index++
+		kind, payload, err := r.operation(e)
+		if err != nil {
+			for _, one := range api.Errors(err) {
+				bad = append(bad, api.ItemOf(index, one))
+			}
+			continue
+		}
+		ops = append(ops, op(c, kind, payload))
+	}
+	return ops, bad
+}
+
+// operation reads one operation.
+func (r reader) operation(v value.Value) (ingest.Kind, value.Value, error) {
+	if v.Kind() != value.Object {
+		return 0, nil, fault.New(fault.Invalid, "an operation must be a JSON object")
+	}
+	if len(v) > MaxEntity {
+		return 0, nil, fault.New(fault.TooLarge, "the operation is larger than %d bytes", MaxEntity)
+	}
+	if err := noNUL(v); err != nil {
+		return 0, nil, err
+	}
+	p := pair{v.Get("type").Text(), v.Get("action").Text()}
+	if parse := operations[p]; parse != nil {
+		return parse(r, v)
+	}
+	return 0, nil, unknown(p)
+}
+
+func unknown(p pair) error {
+	switch {
+	case known[p]:
+		e := fault.New(fault.Unsupported, "%s %s is not supported yet", p.kind, p.action)
+		e.Field = "action"
+		return e
+	case p.kind == "":
+		return fault.Field("type", "is required")
+	case p.kind != "person" && p.kind != "object" && p.kind != "delivery":
+		return fault.Field("type", "must be person, object or delivery")
+	case p.action == "":
+		return fault.Field("action", "is required")
+	}
+	return fault.Field("action", "is not an action of type %s", p.kind)
+}
+
+func identifyOp(r reader, v value.Value) (ingest.Kind, value.Value, error) {
+	var p ingest.IdentifyPayload
+	var err error
+	if p.By, err = identifiers("identifiers", v.Get("identifiers")); err != nil {
+		return 0, nil, err
+	}
+	if err = relationships("cio_relationships", v.Get("cio_relationships")); err != nil {
+		return 0, nil, err
+	}
+	if p.Timestamp, err = r.timestamp("timestamp", v.Get("timestamp")); err != nil {
+		return 0, nil, err
+	}
+	attributes, err := object("attributes", v.Get("attributes"))
+	if err != nil {
+		return 0, nil, err
+	}
+	if err = r.attributes("attributes.", attributes, &p); err != nil {
+		return 0, nil, err
+	}
+	return ingest.Identify, encodeIdentify(&p), nil
+}
+
+func personOp(kind ingest.Kind) func(reader, value.Value) (ingest.Kind, value.Value, error) {
+	return func(_ reader, v value.Value) (ingest.Kind, value.Value, error) {
+		by, err := identifiers("identifiers", v.Get("identifiers"))
+		if err != nil {
+			return 0, nil, err
+		}
+		return kind, encodePerson(by), nil
+	}
+}
+
+func eventOp(t event.Type) func(reader, value.Value) (ingest.Kind, value.Value, error) {
+	return func(r reader, v value.Value) (ingest.Kind, value.Value, error) {
+		p := ingest.EventPayload{Type: uint8(t)}
+		by, wrong := identifiers("identifiers", v.Get("identifiers"))
+		p.By = by
+		_, err := r.event(v, "attributes", &p)
+		if err = errors.Join(wrong, err); err != nil {
+			return 0, nil, err
+		}
+		return ingest.Event, encodeEvent(&p), nil
+	}
+}
+
+func deviceOp(kind ingest.Kind) func(reader, value.Value) (ingest.Kind, value.Value, error) {
+	return func(r reader, v value.Value) (ingest.Kind, value.Value, error) {
+		by, err := identifiers("identifiers", v.Get("identifiers"))
+		if err != nil {
+			return 0, nil, err
+		}
+		p, err := r.device(v.Get("device"), "token", kind == ingest.AddDevice)
+		if err != nil {
+			return 0, nil, err
+		}
+		p.By = by
+		return kind, encodeDevice(&p), nil
+	}
+}

@@ -1,0 +1,70 @@
+package track
+
+import "rapport.example/internal/value"
+
+// The types below document the wire for the route table. The hot handlers read the JSON directly instead of decoding it.
+type (
+	// Done is the empty object that every accepted write is answered with.
+	Done struct{}
+
+	// Region is the answer of accounts/region.
+	Region struct {
+		URL           string `json:"url"`
+		Region        string `json:"region"`
+		EnvironmentID int64  `json:"environment_id"`
+	}
+
+	// Attributes is the body of an identify: any attributes, and the reserved names.
+	Attributes map[string]value.Value
+
+	// DeviceBody is the body of PUT …/devices.
+	DeviceBody struct {
+		Device Device `json:"device"`
+	}
+
+	// Device is a push device. Unknown members count as attributes: the Python and Ruby clients put them there.
+	Device struct {
+		ID         string      `json:"id,omitempty"`    // v1
+		Token      string      `json:"token,omitempty"` // v2
+		Platform   string      `json:"platform"`        // ios or android
+		LastUsed   int64       `json:"last_used,omitempty"`
+		Attributes value.Value `json:"attributes,omitempty"`
+	}
+
+	// EventBody is the body of POST …/events.
+	EventBody struct {
+		Name      string      `json:"name"`
+		Type      string      `json:"type,omitempty"` // event, page or screen
+		ID        string      `json:"id,omitempty"`   // ULID
+		Timestamp int64       `json:"timestamp,omitempty"`
+		Data      value.Value `json:"data,omitempty"`
+	}
+
+	// AnonymousEventBody is the body of POST /api/v1/events.
+	AnonymousEventBody struct {
+		EventBody
+		AnonymousID string `json:"anonymous_id,omitempty"`
+	}
+
+	// Members is the body of the segment calls.
+	Members struct {
+		IDs []string `json:"ids"`
+	}
+
+	// Operation is one v2 operation.
+	Operation struct {
+		Type        string            `json:"type"`
+		Action      string            `json:"action"`
+		Identifiers map[string]string `json:"identifiers,omitempty"`
+		Name        string            `json:"name,omitempty"`
+		ID          string            `json:"id,omitempty"`
+		Timestamp   int64             `json:"timestamp,omitempty"`
+		Attributes  value.Value       `json:"attributes,omitempty"`
+		Device      *Device           `json:"device,omitempty"`
+	}
+
+	// Batch is the body of /api/v2/batch.
+	Batch struct {
+		Batch []Operation `json:"batch"`
+	}
+)
