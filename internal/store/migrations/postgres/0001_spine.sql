@@ -110,7 +110,7 @@ CREATE TABLE timers (
   due       BIGINT NOT NULL,
   PRIMARY KEY (workspace, person, kind, ref)
 );
-CREATE INDEX timers_due ON timers (workspace, due);
+CREATE INDEX timers_due ON timers (workspace, due, person, kind, ref);
 
 CREATE TABLE journeys (
   workspace BIGINT NOT NULL,
@@ -150,8 +150,8 @@ CREATE TABLE deliveries (
 CREATE UNIQUE INDEX deliveries_public ON deliveries (workspace, public_id);
 CREATE UNIQUE INDEX deliveries_once ON deliveries (workspace, journey, action, visit) WHERE journey <> 0;
 CREATE INDEX deliveries_person ON deliveries (workspace, person, id);
-CREATE INDEX deliveries_queued ON deliveries (workspace, due) WHERE state = 1;
-CREATE INDEX deliveries_flight ON deliveries (workspace, lease) WHERE state = 2;
+CREATE INDEX deliveries_queued ON deliveries (workspace, due, id) WHERE state = 1;
+CREATE INDEX deliveries_flight ON deliveries (workspace, lease, id) WHERE state = 2;
 
 CREATE TABLE definitions (
   workspace BIGINT  NOT NULL,
@@ -190,3 +190,4 @@ CREATE TABLE mailbox (
   created     BIGINT NOT NULL
 );
 CREATE INDEX mailbox_person ON mailbox (workspace, person);
+CREATE INDEX mailbox_newest ON mailbox (workspace, id);

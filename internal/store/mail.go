@@ -1,0 +1,105 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Mail is one mail in the development mailbox.
+type Mail struct {
+	ID        int64 // given by the store, ascending
+	Workspace int64
+	Delivery  int64 // number, 0 = none
+	Person    uint32
+	Sender    string // as in From
+	Recipient string // as in To
+	Subject   string
+	Source    []byte // the whole message, RFC 5322
+	Created   int64  // Unix ms of the workspace's clock
+}
+
+// SaveMail keeps a mail in the development mailbox; it is on disk when SaveMail returns nil. Calls that come while one
+// is being synced share the next transaction. The mail of a person who was deleted meanwhile is not kept, without error.
+func (db *DB) SaveMail(ctx context.Context, m Mail) error { return db.mails.do(ctx, m) }
+
+// saveMails locks the person's row, so that a deletion either sees the mail or makes it not be kept.
+func (db *DB) saveMails(ctx context.Context, mails []Mail) error {
+	sql := `WITH k (workspace, delivery, person, sender, recipient, subject, source, created) AS ({rows})
+		INSERT INTO mailbox (workspace, delivery, person, sender, recipient, subject, source, created)
+		SELECT k.workspace, k.delivery, k.person, k.sender, k.recipient, k.subject, k.source, k.created
+		FROM k CROSS JOIN people p WHERE p.workspace = k.workspace AND p.person = k.person`
+	if db.dialect().forShare != "" {
+		sql += db.dialect().forShare + " OF p"
+	}
+	rows := set{
+		col(mails, func(m Mail) int64 { return m.Workspace }),
+		col(mails, func(m Mail) int64 { return m.Delivery }),
+		col(mails, func(m Mail) int64 { return int64(m.Person) }),
+		col(mails, func(m Mail) string { return clean(m.Sender) }),
+		col(mails, func(m Mail) string { return clean(m.Recipient) }),
+		col(mails, func(m Mail) string { return clean(m.Subject) }),
+		col(mails, func(m Mail) []byte { return append([]byte{}, m.Source...) }),
+		col(mails, func(m Mail) int64 { return m.Created }),
+	}
+	return db.write(ctx, func(c conn) error { return c.execSets(ctx, []bulk{{sql, rows}}) })
+}
+
+// groupTimeout bounds one shared write, which no caller's context may cut short.
+const groupTimeout = 30 * time.Second
+
+// groupSize bounds the items of one shared write.
+const groupSize = 200
+
+// group lets concurrent calls share one flush: while one runs, the next gathers. No timer, so a lone call waits for
+// nothing.
+type group[T any] struct {
+	flush   func(ctx context.Context, items []T) error
+	mu      sync.Mutex
+	items   []T
+	waiters []chan error
+	busy    bool
+	running sync.WaitGroup
+}
+
+func (g *group[T]) do(ctx context.Context, item T) error {
+	done := make(chan error, 1)
+	g.mu.Lock()
+	g.items, g.waiters = append(g.items, item), append(g.waiters, done)
+	if !g.busy {
+		g.busy = true
+		g.running.Go(g.run)
+	}
+	g.mu.Unlock()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err() // the item may still be written
+	}
+}
+
+// run flushes until nothing is left.
+func (g *group[T]) run() {
+	for {
+		g.mu.Lock()
+		n := min(len(g.items), groupSize)
+		if n == 0 {
+			g.busy = false
+			g.mu.Unlock()
+			return
+		}
+		items, waiters := g.items[:n:n], g.waiters[:n:n]
+		g.items, g.waiters = g.items[n:], g.waiters[n:]
+		g.mu.Unlock()
+		ctx, cancel := context.WithTimeout(context.Background(), groupTimeout)
+		err := g.flush(ctx, items)
+		cancel()
+		for _, w := range waiters {
+			w <- err
+		}
+	}
+}
+
+// wait returns when nothing runs; calls of do must have ended.
+func (g *group[T]) wait() { g.running.Wait() }

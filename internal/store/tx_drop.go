@@ -1,0 +1,44 @@
+package store
+
+import (
+	"rapport.example/internal/engine"
+	"rapport.example/internal/person"
+)
+
+// Deleting a person walks the chain of rows from its head, for the append-ordered tables have no index by person.
+const (
+	dropActivities = `DELETE FROM activities WHERE (workspace, seq) IN (
+		WITH RECURSIVE k (workspace, seq) AS ({rows}), w (workspace, seq, prev) AS (
+			SELECT a.workspace, a.seq, a.prev FROM k CROSS JOIN activities a WHERE a.workspace = k.workspace AND a.seq = k.seq
+			UNION ALL
+			SELECT a.workspace, a.seq, a.prev FROM w CROSS JOIN activities a
+			WHERE w.prev <> 0 AND a.workspace = w.workspace AND a.seq = w.prev AND a.seq < w.seq
+		)
+		SELECT workspace, seq FROM w)`
+	dropDecisions = `DELETE FROM decisions WHERE (workspace, seq) IN (
+		WITH RECURSIVE k (workspace, seq) AS ({rows}), w (workspace, seq, prev) AS (
+			SELECT d.workspace, d.seq, d.prev FROM k CROSS JOIN decisions d WHERE d.workspace = k.workspace AND d.seq = k.seq
+			UNION ALL
+			SELECT d.workspace, d.seq, d.prev FROM w CROSS JOIN decisions d
+			WHERE w.prev <> 0 AND d.workspace = w.workspace AND d.seq = w.prev AND d.seq < w.seq
+		)
+		SELECT workspace, seq FROM w)`
+	// A delivery stays for the counts of its campaign, without anything of the person. The reason goes too: mail servers
+	// like to repeat the address in it.
+	blankDeliveries = `UPDATE deliveries SET person = 0, recipient = '', subject = '', reason = '', data = NULL
+		WHERE (workspace, person) IN ({rows})`
+)
+
+// dropBulk deletes people with everything that is theirs but their identifiers, which are DropKeys.
+func dropBulk(c *engine.Changes) []bulk {
+	refs := refSet(col(c.DropPeople, func(d engine.DropPerson) person.Ref { return d.Ref }))
+	return []bulk{
+		{dropActivities, set{refs[0], col(c.DropPeople, func(d engine.DropPerson) int64 { return d.LastActivity })}},
+		{dropDecisions, set{refs[0], col(c.DropPeople, func(d engine.DropPerson) int64 { return d.LastDecision })}},
+		{`DELETE FROM timers WHERE (workspace, person) IN ({rows})`, refs},
+		{`DELETE FROM journeys WHERE (workspace, person) IN ({rows})`, refs},
+		{blankDeliveries, refs},
+		{`DELETE FROM mailbox WHERE (workspace, person) IN ({rows})`, refs},
+		{`DELETE FROM people WHERE (workspace, person) IN ({rows})`, refs},
+	}
+}

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"unicode/utf8"
+
+	"rapport.example/internal/event"
+	"rapport.example/internal/journey"
+	"rapport.example/internal/person"
+)
+
+// Resolve tells which of the keys find a person; the others are absent from the result.
+func (t *tx) Resolve(ctx context.Context, keys []person.Key) (map[person.Key]uint32, error) {
+	const sql = `WITH k (workspace, type, value) AS ({rows})
+		SELECT i.workspace, i.type, i.value, i.person FROM k CROSS JOIN identifiers i
+		WHERE i.workspace = k.workspace AND i.type = k.type AND i.value = k.value`
+	out := make(map[person.Key]uint32, len(keys))
+	err := t.c.querySet(ctx, sql, keySet(storable(keys)), func(r row) error {
+		var k person.Key
+		var typ, who int64
+		err := r.Scan(&k.Workspace, &typ, &k.Value, &who)
+		k.Type = person.KeyType(typ)
+		out[k] = uint32(who)
+		return err
+	})
+	return out, err
+}
+
+// storable leaves out keys that PostgreSQL cannot hold as text: person.Check never lets one be stored.
+func storable(keys []person.Key) []person.Key {
+	bad := func(k person.Key) bool { return strings.IndexByte(k.Value, 0) >= 0 || !utf8.ValidString(k.Value) }
+	for i, k := range keys {
+		if !bad(k) {
+			continue
+		}
+		out := keys[:i:i]
+		for _, k := range keys[i+1:] {
+			if !bad(k) {
+				out = append(out, k)
+			}
+		}
+		return out
+	}
+	return keys
+}
+
+func keySet(keys []person.Key) set {
+	return set{
+		col(keys, func(k person.Key) int64 { return k.Workspace }),
+		col(keys, func(k person.Key) int64 { return int64(k.Type) }),
+		col(keys, func(k person.Key) string { return k.Value }),
+	}
+}
+
+func refSet(refs []person.Ref) set {
+	return set{
+		col(refs, func(r person.Ref) int64 { return r.Workspace }),
+		col(refs, func(r person.Ref) int64 { return int64(r.Ordinal) }),
+	}
+}
+
+// People reads the documents that exist, in no particular order.
+func (t *tx) People(ctx context.Context, refs []person.Ref) ([]*person.Document, error) {
+	const sql = `WITH k (workspace, person) AS ({rows})
+		SELECT ` + personColumns + ` FROM k CROSS JOIN people p WHERE p.workspace = k.workspace AND p.person = k.person`
+	return lookUp(ctx, t.c, sql, refSet(refs), scanPerson)
+}
+
+// PeopleFrom lists up to limit documents with ordinals in [from, to), ascending.
+func (t *tx) PeopleFrom(ctx context.Context, ws int64, from, to uint32, limit int) ([]*person.Document, error) {
+	const sql = `SELECT ` + personColumns + ` FROM people p
+		WHERE p.workspace = $1 AND p.person >= $2 AND p.person < $3 ORDER BY p.person LIMIT $4`
+	return list(ctx, t.c, sql, []any{ws, int64(from), int64(to), int64(limit)}, scanPerson)
+}
+
+// Journeys reads all live journeys of the people.
+func (t *tx) Journeys(ctx context.Context, refs []person.Ref) ([]journey.Journey, error) {
+	const sql = `WITH k (workspace, person) AS ({rows})
+		SELECT ` + journeyColumns + ` FROM k CROSS JOIN journeys j WHERE j.workspace = k.workspace AND j.person = k.person`
+	return lookUp(ctx, t.c, sql, refSet(refs), scanJourney)
+}
+
+// The walk carries keys alone and fetches the rows at its end, for an activity's data may be 100 kB. seq < w.seq cannot
+// be false in a sound chain; it makes a damaged one end.
+const historySQL = `WITH RECURSIVE k (workspace, seq) AS ({rows}),
+	w (workspace, seq, prev) AS (
+		SELECT a.workspace, a.seq, a.prev_named FROM k CROSS JOIN activities a WHERE a.workspace = k.workspace AND a.seq = k.seq
+		UNION ALL
+		SELECT a.workspace, a.seq, a.prev_named FROM w CROSS JOIN activities a
+		WHERE w.prev <> 0 AND a.workspace = w.workspace AND a.seq = w.prev AND a.seq < w.seq
+	)
+	SELECT ` + activityColumns + ` FROM w CROSS JOIN activities a WHERE a.workspace = w.workspace AND a.seq = w.seq
+	ORDER BY a.seq DESC`
+
+// History walks the chains of activities of one type and name from their heads, newest first within each chain.
+func (t *tx) History(ctx context.Context, ws int64, heads []int64) ([]event.Activity, error) {
+	return lookUp(ctx, t.c, historySQL, set{repeat(ws, len(heads)), heads}, scanActivity)
+}

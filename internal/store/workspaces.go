@@ -1,0 +1,125 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"rapport.example/internal/fault"
+	"rapport.example/internal/workspace"
+)
+
+// Workspaces lists all workspaces by id.
+func (db *DB) Workspaces(ctx context.Context) ([]workspace.Workspace, error) {
+	const sql = `SELECT ` + workspaceColumns + ` FROM workspaces ORDER BY id`
+	return collect(func(s func(row) error) error { return db.queryRows(ctx, sql, nil, s) }, scanWorkspace)
+}
+
+// CreateWorkspace makes a workspace with the next id, counting from 1, at generation 0. A negative partition
+// means the next one in turn: (id-1) modulo the number of partitions. The name may be empty, "not named yet"; another
+// one that a workspace has is a Conflict.
+func (db *DB) CreateWorkspace(ctx context.Context, name string, partition int32) (workspace.Workspace, error) {
+	w := workspace.Workspace{Name: name, Partition: partition, Created: db.now().UnixMilli()}
+	err := db.write(ctx, func(c conn) error {
+		var last, taken, partitions int64
+		if err := db.lockAll(ctx, c); err != nil {
+			return err
+		}
+		const look = `SELECT (SELECT coalesce(max(id), 0) FROM workspaces), (SELECT count(*) FROM workspaces WHERE name = $1),
+			(SELECT count(*) FROM partitions)`
+		if err := c.query(ctx, look, []any{name}, func(r row) error { return r.Scan(&last, &taken, &partitions) }); err != nil {
+			return err
+		}
+		switch {
+		case name != "" && taken > 0:
+			return fault.New(fault.Conflict, "a workspace of this name exists")
+		case partitions == 0:
+			return fault.New(fault.Conflict, "there are no partitions yet")
+		case int64(partition) >= partitions:
+			return fault.New(fault.Invalid, "there is no partition %d", partition)
+		}
+		w.ID = last + 1
+		if partition < 0 {
+			w.Partition = int32((w.ID - 1) % partitions)
+		}
+		_, err := c.exec(ctx, `INSERT INTO workspaces (`+workspaceColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+			w.ID, w.Name, int64(w.Partition), w.Clock, w.Gen, w.Sweep, w.SweepEnd, w.Created)
+		return err
+	})
+	if err != nil {
+		return workspace.Workspace{}, fmt.Errorf("create workspace: %w", err)
+	}
+	return w, nil
+}
+
+const credentialColumns = `id, workspace, kind, name, site_id, prefix, hash, scopes, created, expires, revoked, last_used`
+
+func scanCredential(r row) (workspace.Credential, error) {
+	var c workspace.Credential
+	var kind, scopes string
+	var hash []byte
+	err := r.Scan(&c.ID, &c.Workspace, &kind, &c.Name, &c.SiteID, &c.Prefix, &hash, &scopes, &c.Created, &c.Expires, &c.Revoked, &c.LastUsed)
+	c.Kind = workspace.Kind(kind)
+	copy(c.Hash[:], hash)
+	if scopes != "" {
+		c.Scopes = strings.Split(scopes, ",")
+	}
+	return c, err
+}
+
+// Credentials lists the credentials of all workspaces by id, revoked and expired ones included.
+func (db *DB) Credentials(ctx context.Context) ([]workspace.Credential, error) {
+	const sql = `SELECT ` + credentialColumns + ` FROM credentials ORDER BY id`
+	return collect(func(s func(row) error) error { return db.queryRows(ctx, sql, nil, s) }, scanCredential)
+}
+
+// CreateCredential keeps a credential under the next id, which it returns with it; ID is not looked at, and Created is now
+// if it is 0. The same kind and secret (of a Track key: with the same site id) twice is a Conflict.
+func (db *DB) CreateCredential(ctx context.Context, c workspace.Credential) (workspace.Credential, error) {
+	if c.Created == 0 {
+		c.Created = db.now().UnixMilli()
+	}
+	err := db.write(ctx, func(q conn) error {
+		if err := db.lockAll(ctx, q); err != nil {
+			return err
+		}
+		if err := q.query(ctx, `SELECT coalesce(max(id), 0) + 1 FROM credentials`, nil, func(r row) error { return r.Scan(&c.ID) }); err != nil {
+			return err
+		}
+		_, err := q.exec(ctx, `INSERT INTO credentials (`+credentialColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+			c.ID, c.Workspace, string(c.Kind), c.Name, c.SiteID, c.Prefix, c.Hash[:], strings.Join(c.Scopes, ","), c.Created, c.Expires, c.Revoked, c.LastUsed)
+		return err
+	})
+	if err != nil && db.dialect().unique(err) {
+		return workspace.Credential{}, fault.Wrap(fault.Conflict, err, "this credential exists already")
+	}
+	if err != nil {
+		return workspace.Credential{}, fmt.Errorf("create credential: %w", err)
+	}
+	return c, nil
+}
+
+// Revoke ends a credential now; NotFound if there is none with this id. Doing it again keeps the first moment.
+func (db *DB) Revoke(ctx context.Context, id int64) error {
+	const sql = `UPDATE credentials SET revoked = CASE WHEN revoked = 0 THEN $2 ELSE revoked END WHERE id = $1`
+	return db.write(ctx, func(c conn) error {
+		n, err := c.exec(ctx, sql, id, db.now().UnixMilli())
+		if err == nil && n == 0 {
+			return fault.New(fault.NotFound, "there is no credential %d", id)
+		}
+		return err
+	})
+}
+
+// TouchCredentials records when credentials were last used, by id, Unix ms; an earlier moment than the one kept and an
+// unknown id change nothing.
+func (db *DB) TouchCredentials(ctx context.Context, used map[int64]int64) error {
+	var ids, at []int64
+	for id, t := range used {
+		ids, at = append(ids, id), append(at, t)
+	}
+	return db.write(ctx, func(c conn) error {
+		return c.execSets(ctx, []bulk{{`WITH k (id, at) AS ({rows})
+			UPDATE credentials AS c SET last_used = k.at FROM k WHERE c.id = k.id AND c.last_used < k.at`, set{ids, at}}})
+	})
+}
