@@ -198,8 +198,8 @@ func (e *Engine) Applied(partition int32) (seq uint64, ok bool) {
 	return seq, ok
 }
 
-// Wait returns when the partition's frames up to seq are applied or the next commit passed, whichever is first; owned is
-// false if this process does not own the partition, and then it returns at once.
+// Wait returns when the partition's frames up to seq are applied (done) or ctx ends. owned is false if this process does
+// not own the partition; then it returns at once.
 func (e *Engine) Wait(ctx context.Context, partition int32, seq uint64) (done, owned bool) {
 	for {
 		e.mu.Lock()

@@ -18,7 +18,7 @@ import (
 func (b *batch) trigger(s *subject, now int64, a event.Activity) error {
 	var ev value.Value
 	for _, c := range s.t.set.CampaignsByEvent(a.Name) {
-		if c.State != "running" || a.Type != event.Track {
+		if c.State != journey.Running || a.Type != event.Track {
 			continue
 		}
 		if now-a.At > event.TriggerAge {
@@ -67,7 +67,7 @@ func (b *batch) look(s *subject, now int64) error {
 func (b *batch) advance(s *subject, c *journey.Campaign, l *live, what journey.Stimulus, now int64) error {
 	if what == journey.Due {
 		cur := s.t.set.Campaign(l.Campaign, 0)
-		if cur == nil || cur.State != "running" {
+		if cur == nil || cur.State != journey.Running {
 			b.end(s, l)
 			b.trace(s, Decision{At: now, Kind: "campaign", Subject: c.Slug, Version: l.Version, Campaign: l.Campaign, Outcome: "exited",
 				Reason: "the campaign was stopped while the person waited", Detail: nil})

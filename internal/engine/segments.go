@@ -151,7 +151,7 @@ func (b *batch) move(s *subject, seg *definition.Segment, in bool, now int64, re
 		return nil
 	}
 	for _, c := range s.t.set.Campaigns() {
-		if c.Trigger.Segment == seg.Slug && c.State == "running" {
+		if c.Trigger.Segment == seg.Slug && c.State == journey.Running {
 			if err := b.begin(s, c, nil, now); err != nil {
 				return err
 			}
@@ -266,7 +266,7 @@ func (b *batch) catchUp(s *subject) error {
 	}
 	b.arm(s, now, next)
 	for _, c := range t.set.Campaigns() {
-		if c.Gen <= from || !c.Trigger.Current || c.State != "running" || c.Trigger.Segment == "" {
+		if c.Started <= from || !c.Trigger.Current || c.Trigger.Segment == "" {
 			continue
 		}
 		if (facts{s: s}).Member(c.Trigger.Segment) {
