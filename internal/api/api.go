@@ -14,9 +14,8 @@ import (
 // Route declares one endpoint.
 type Route struct {
 	Method string
-	// Path is matched against the escaped path of the request, segment by segment. A segment {name} matches any one
-	// segment, also an empty one, and is percent-decoded afterwards: a %2F belongs to the value. A literal segment wins
-	// over a parameter.
+	// Path is matched against the escaped path of the request, each segment decoded by itself: a %2F belongs to a value
+	// and divides nothing. {name} matches any one segment, also an empty one. A literal segment wins over a parameter.
 	Path     string
 	Auth     Auth
 	Limit    Class

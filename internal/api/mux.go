@@ -59,15 +59,22 @@ func (n *node) add(r Route) error {
 	return nil
 }
 
-// match finds the node for a path without its leading slash. vals receives the raw parameters; used counts them.
-func (n *node) match(path string, vals *[maxParams]string, used int) *node {
+// match finds the node for a path without its leading slash. With escaped, segments are decoded one by one, so that a
+// slash within one never divides it. vals receives the parameters; used counts them.
+func (n *node) match(path string, escaped bool, vals *[maxParams]string, used int) *node {
 	seg, rest, more := strings.Cut(path, "/")
+	if escaped && strings.IndexByte(seg, '%') >= 0 {
+		var err error
+		if seg, err = url.PathUnescape(seg); err != nil {
+			return nil // net/http has refused such a URL before
+		}
+	}
 	if next := n.static[seg]; next != nil {
 		if !more {
 			if len(next.routes) > 0 {
 				return next
 			}
-		} else if hit := next.match(rest, vals, used); hit != nil {
+		} else if hit := next.match(rest, escaped, vals, used); hit != nil {
 			return hit
 		}
 	}
@@ -76,7 +83,7 @@ func (n *node) match(path string, vals *[maxParams]string, used int) *node {
 	}
 	vals[used] = seg
 	if more {
-		return n.param.match(rest, vals, used+1)
+		return n.param.match(rest, escaped, vals, used+1)
 	}
 	if len(n.param.routes) == 0 {
 		return nil
@@ -110,26 +117,15 @@ func (n *node) allow() string {
 	return strings.Join(methods, ", ")
 }
 
-// lookup finds the node for a URL and the decoded parameters. The URL's RawPath is set exactly when its Path does not
-// say where the slashes were, so most requests are matched without decoding anything.
-func (n *node) lookup(u *url.URL, vals *[maxParams]string) (*node, bool) {
-	path := u.Path
+// lookup finds the node for a URL and its parameters; nil if there is none. A URL's RawPath is set only when its Path
+// does not say which slashes divide, so most requests are matched without decoding anything.
+func (n *node) lookup(u *url.URL, vals *[maxParams]string) *node {
+	path, escaped := u.Path, false
 	if u.RawPath != "" {
-		path = u.RawPath
+		path, escaped = u.RawPath, true
 	}
 	if !strings.HasPrefix(path, "/") {
-		return nil, true
+		return nil
 	}
-	hit := n.match(path[1:], vals, 0)
-	if hit == nil || u.RawPath == "" {
-		return hit, true
-	}
-	for i, v := range vals {
-		s, err := url.PathUnescape(v)
-		if err != nil {
-			return hit, false
-		}
-		vals[i] = s
-	}
-	return hit, true
+	return n.match(path[1:], escaped, vals, 0)
 }

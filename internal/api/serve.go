@@ -1,20 +1,15 @@
 package api
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"math"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"rapport.example/internal/fault"
-	"rapport.example/internal/id"
 )
 
 // Options is what a Mux works with.
@@ -69,7 +64,7 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := m.o.Now()
 	c := &Call{R: r, Now: start, rw: response{ResponseWriter: w}}
 	c.W = &c.rw
-	n, ok := m.root.lookup(r.URL, &c.vals)
+	n := m.root.lookup(r.URL, &c.vals)
 	shape, known := MetaError, n != nil
 	if !known {
 		for _, p := range prefixes {
@@ -104,10 +99,6 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.Route, c.names = &route.Route, route.names
-	if !ok {
-		m.fail(c, route.Shape, fault.New(fault.Invalid, "the path is not percent-encoded correctly"))
-		return
-	}
 	m.serve(c)
 }
 
@@ -169,97 +160,4 @@ func (m *Mux) admit(c *Call) error {
 		return nil
 	}
 	return m.o.Limiter.Allow(c.W.Header(), c.Workspace, c.Route.Limit, c.Now)
-}
-
-// read reads the whole body into buf, up to the route's bound.
-func (c *Call) read(buf *[]byte) error {
-	most, size := c.Route.MaxBody, c.R.ContentLength
-	if e := c.R.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return WithStatus(http.StatusUnsupportedMediaType, fault.New(fault.Invalid, "content encoding is not supported: send the body as it is"))
-	}
-	if size > most {
-		return tooLarge(most)
-	}
-	b := (*buf)[:0]
-	if size >= 0 {
-		if int64(cap(b)) < size {
-			b = make([]byte, 0, size)
-		}
-		b = b[:size]
-		if _, err := io.ReadFull(c.R.Body, b); err != nil {
-			return fault.Wrap(fault.Invalid, err, "the body could not be read")
-		}
-	} else {
-		var err error
-		if b, err = io.ReadAll(http.MaxBytesReader(c.W, c.R.Body, most)); err != nil {
-			var large *http.MaxBytesError
-			if errors.As(err, &large) {
-				return tooLarge(most)
-			}
-			return fault.Wrap(fault.Invalid, err, "the body could not be read")
-		}
-	}
-	*buf, c.Body = b, b
-	return nil
-}
-
-func tooLarge(most int64) error {
-	return fault.New(fault.TooLarge, "the body is larger than %d bytes", most)
-}
-
-// fail answers with an error. What the caller may not see goes to the log.
-func (m *Mux) fail(c *Call, shape Shape, err error) {
-	status := StatusOf(err)
-	if status >= http.StatusInternalServerError && status != http.StatusNotImplemented {
-		m.o.Log.Error("request failed", "request_id", c.RequestID, "status", status, "method", c.R.Method, "route", routePath(c), "error", err)
-	}
-	if c.rw.status != 0 {
-		return // the answer was begun; it cannot be taken back
-	}
-	h := c.W.Header()
-	switch e := public(firstOf(err)); {
-	case status == http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", challenge(c.Route))
-	case e.RetryAfter > 0:
-		h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(e.RetryAfter.Seconds())))))
-	case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
-		h.Set("Retry-After", "1")
-	}
-	body, contentType := render(shape, status, err, c.RequestID)
-	_ = c.write(status, body, contentType) //nolint:errcheck // it only fails when the caller is gone
-}
-
-func firstOf(err error) error {
-	for _, e := range Errors(err) {
-		return e
-	}
-	return err
-}
-
-func routePath(c *Call) string {
-	if c.Route == nil {
-		return ""
-	}
-	return c.Route.Path
-}
-
-func challenge(r *Route) string {
-	if r != nil && (r.Auth == TrackKey || r.Auth == WriteKey) {
-		return `Basic realm="rapport"`
-	}
-	return "Bearer"
-}
-
-// requestID takes over the caller's X-Request-Id if it is short and plain, else it makes one.
-func requestID(r *http.Request, now time.Time) string {
-	s := r.Header.Get("X-Request-Id")
-	if s == "" || len(s) > 64 {
-		return id.New(now)
-	}
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
-			return id.New(now)
-		}
-	}
-	return s
 }

@@ -1,7 +1,8 @@
 // Package track is Customer.io's Track API, versions 1 and 2: it checks the shape of a write and makes an ingest.Op of
 // it. A 200 says that the op is durable, not that it was applied; what is dropped later leaves an activity.
 //
-// Where the vendor documents nothing, this is decided here: see docs comments on the limits below and read.go.
+// What the vendor does not document is decided here and said at the place: bounds of bodies below, attributes over their
+// limits in attributes.go, timestamps and event ids in read.go.
 package track
 
 import (

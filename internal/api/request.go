@@ -1,0 +1,62 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"rapport.example/internal/fault"
+	"rapport.example/internal/id"
+)
+
+// read reads the whole body into buf, up to the route's bound.
+func (c *Call) read(buf *[]byte) error {
+	most, size := c.Route.MaxBody, c.R.ContentLength
+	if e := c.R.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return WithStatus(http.StatusUnsupportedMediaType, fault.New(fault.Invalid, "content encoding is not supported: send the body as it is"))
+	}
+	if size > most {
+		return tooLarge(most)
+	}
+	b := (*buf)[:0]
+	if size >= 0 {
+		if int64(cap(b)) < size {
+			b = make([]byte, 0, size)
+		}
+		b = b[:size]
+		if _, err := io.ReadFull(c.R.Body, b); err != nil {
+			return fault.Wrap(fault.Invalid, err, "the body could not be read")
+		}
+	} else {
+		var err error
+		if b, err = io.ReadAll(http.MaxBytesReader(c.W, c.R.Body, most)); err != nil {
+			var large *http.MaxBytesError
+			if errors.As(err, &large) {
+				return tooLarge(most)
+			}
+			return fault.Wrap(fault.Invalid, err, "the body could not be read")
+		}
+	}
+	*buf, c.Body = b, b
+	return nil
+}
+
+func tooLarge(most int64) error {
+	return fault.New(fault.TooLarge, "the body is larger than %d bytes", most)
+}
+
+// requestID takes over the caller's X-Request-Id if it is short and plain, else it makes one.
+func requestID(r *http.Request, now time.Time) string {
+	s := r.Header.Get("X-Request-Id")
+	if s == "" || len(s) > 64 {
+		return id.New(now)
+	}
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return id.New(now)
+		}
+	}
+	return s
+}
