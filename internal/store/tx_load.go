@@ -34,7 +34,7 @@ func (t *tx) Counters(ctx context.Context, ws int64) (map[string]int64, error) {
 // version of campaigns, by kind, id and version.
 func (t *tx) Definitions(ctx context.Context, ws int64, old bool) ([]definition.Row, error) {
 	const sql = `SELECT ` + definitionColumns + ` FROM definitions
-		WHERE workspace = $1 AND NOT deleted AND (current OR ($2 AND kind = '` + definition.Campaign + `'))
+		WHERE workspace = $1 AND NOT deleted AND (current OR ($2 AND kind = 'campaigns'))
 		ORDER BY kind, id, version`
 	return list(ctx, t.c, sql, []any{ws, old}, scanDefinition)
 }

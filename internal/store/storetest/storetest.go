@@ -69,37 +69,44 @@ func Options(tb testing.TB, backend string) store.Options {
 		o.Dir = tb.TempDir()
 		return o
 	}
-	base, err := shared()
+	pg, err := shared()
 	if err != nil {
 		tb.Fatalf("PostgreSQL for the tests: %v", err)
 	}
 	name := "t_" + strings.ToLower(id.New(time.Now()))
-	if err := admin(tb.Context(), base, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, template)); err != nil {
+	if err := admin(tb.Context(), pg.base, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, template)); err != nil {
 		tb.Fatalf("create a database: %v", err)
 	}
 	tb.Cleanup(func() {
-		if err := admin(context.Background(), base, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+		if err := admin(context.Background(), pg.base, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
 			tb.Errorf("drop the database: %v", err)
 		}
 	})
-	o.URL = database(base, name)
+	o.URL = database(pg.base, name)
 	return o
 }
 
 // template is the migrated database that the tests' databases are copies of.
 const template = "rapport_template"
 
-// shared returns the cluster's URL. It is one for the whole test process, which only a package variable can say.
-var shared = sync.OnceValues(func() (string, error) {
-	base := os.Getenv(cluster.EnvURL)
-	if base == "" {
-		c, err := cluster.Start() // ends with the process
+// server is the cluster that the tests use. It holds on to one of its own, whose keeper would else see its input closed by
+// the garbage collector.
+type server struct {
+	own  *cluster.Cluster // nil if it is somebody else's
+	base string           // URL of its first database
+}
+
+// shared is one for the whole test process, which only a package variable can say. The cluster ends with the process.
+var shared = sync.OnceValues(func() (server, error) {
+	s := server{base: os.Getenv(cluster.EnvURL)}
+	if s.base == "" {
+		c, err := cluster.Start()
 		if err != nil {
-			return "", err
+			return s, err
 		}
-		base = c.URL("postgres")
+		s.own, s.base = c, c.URL("postgres")
 	}
-	return base, makeTemplate(context.Background(), base)
+	return s, makeTemplate(context.Background(), s.base)
 })
 
 // makeTemplate makes the template once for all processes that share the cluster, and anew if the schema has grown since.
