@@ -6,12 +6,15 @@ import "rapport.example/internal/value"
 
 // The definition kinds, which are also the plural keys of a workspace file.
 const (
-	Sender        = "senders"
-	Layout        = "layouts"
-	Segment       = "segments"
-	Campaign      = "campaigns"
-	Transactional = "transactional"
+	Senders        = "senders"
+	Layouts        = "layouts"
+	Segments       = "segments"
+	Campaigns      = "campaigns"
+	Transactionals = "transactional"
 )
+
+// Kinds lists the kinds in the order of a workspace file, each after those that it refers to.
+func Kinds() []string { return []string{Senders, Layouts, Segments, Campaigns, Transactionals} }
 
 // Row is one version of one definition as it is kept.
 type Row struct {

@@ -1,0 +1,59 @@
+package definition
+
+import (
+	"rapport.example/internal/fault"
+	"rapport.example/internal/journey"
+	"rapport.example/internal/message"
+	"rapport.example/internal/segment"
+	"rapport.example/internal/value"
+)
+
+// ParseSegment reads a segment document: id, name, description, and either conditions or manual: true. Errors are of
+// kind Invalid with the dotted path within the document.
+func ParseSegment(doc value.Value) (*Segment, error) {
+	if doc.Kind() != value.Object {
+		return nil, fault.New(fault.Invalid, "a segment must be a mapping")
+	}
+	if err := journey.Only(doc, "", "id", "name", "description", "conditions", "manual"); err != nil {
+		return nil, err
+	}
+	s := &Segment{}
+	var err error
+	if s.Slug, s.Name, s.Description, err = journey.Head(doc); err != nil {
+		return nil, err
+	}
+	manual, conditions := doc.Get("manual"), doc.Get("conditions")
+	if manual != nil && manual.Kind() != value.Bool {
+		return nil, fault.Field("manual", "must be true or false")
+	}
+	s.Manual = value.Equal(manual, value.True)
+	switch {
+	case s.Manual && conditions != nil:
+		return nil, fault.Field("conditions", "a manual segment has no conditions: people are added and removed by hand")
+	case !s.Manual && conditions == nil:
+		return nil, fault.Field("conditions", "must be there, unless the segment is manual: true")
+	case !s.Manual:
+		s.Condition, err = segment.Parse(conditions, "conditions")
+	}
+	return s, err
+}
+
+// ParseTransactional reads a transactional message: id, name, description and the fields of an email.
+func ParseTransactional(doc value.Value) (*TransactionalMessage, error) {
+	if doc.Kind() != value.Object {
+		return nil, fault.New(fault.Invalid, "a transactional message must be a mapping")
+	}
+	t := &TransactionalMessage{}
+	var err error
+	if t.Slug, t.Name, t.Description, err = journey.Head(doc); err != nil {
+		return nil, err
+	}
+	var email value.Builder
+	for k, v := range doc.Fields() {
+		if k != "id" && k != "name" && k != "description" {
+			email.Set(k, v)
+		}
+	}
+	t.Email, err = message.ParseEmail(email.Value(), "")
+	return t, err
+}

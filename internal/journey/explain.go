@@ -1,0 +1,79 @@
+package journey
+
+import (
+	"strings"
+
+	"rapport.example/internal/segment"
+	"rapport.example/internal/value"
+)
+
+const maxReasons = 3 // lines of a condition that one sentence repeats; Detail has them all
+
+// explain says why a condition is as it is: one sentence with the lines that decided it, and all lines as detail,
+// [{"condition":…,"value":…,"true":…}].
+func explain(n *segment.Node, subj segment.Subject, now int64) (string, value.Value) {
+	lines := n.Explain(subj, now)
+	if len(lines) == 0 {
+		return n.Sentence(), nil
+	}
+	detail := []byte{'['}
+	for i, l := range lines {
+		if i > 0 {
+			detail = append(detail, ',')
+		}
+		var b value.Builder
+		b.Set("condition", value.Quote(l.Sentence))
+		if l.Value != "" {
+			b.Set("value", value.Quote(l.Value))
+		}
+		detail = append(detail, b.Set("true", value.OfBool(l.Match)).Value()...)
+	}
+	var parts []string
+	deciding := decisive(lines, 0)
+	for k, i := range deciding {
+		if k == maxReasons {
+			parts = append(parts, "…")
+			break
+		}
+		parts = append(parts, sentence(lines[i]))
+	}
+	return strings.Join(parts, "; "), append(detail, ']')
+}
+
+func sentence(l segment.Line) string {
+	is := " is false"
+	if l.Match {
+		is = " is true"
+	}
+	if l.Value == "" {
+		return l.Sentence + is
+	}
+	return l.Sentence + is + " (" + l.Value + ")"
+}
+
+// decisive returns the indexes of the leaves under line i that made it what it is. Lines are in document order, each
+// deeper than the group that it belongs to.
+func decisive(lines []segment.Line, i int) []int {
+	var all, same []int
+	for k := i + 1; k < len(lines) && lines[k].Depth > lines[i].Depth; k++ {
+		if lines[k].Depth != lines[i].Depth+1 {
+			continue
+		}
+		all = append(all, k)
+		if lines[k].Match == lines[i].Match {
+			same = append(same, k)
+		}
+	}
+	if len(all) == 0 {
+		return []int{i}
+	}
+	// A child that is as the group is decides it; where none is, the group negates and all of them do.
+	if len(same) > 0 {
+		all = same
+	}
+	var out []int
+	for _, k := range all {
+		out = append(out, decisive(lines, k)...)
+	}
+	return out
+}
