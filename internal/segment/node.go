@@ -1,0 +1,179 @@
+// Package segment is the condition language: parse, evaluate, explain. The tree knows neither JSON nor SQL; README.md
+// shows the language.
+package segment
+
+import (
+	"rapport.example/internal/event"
+	"rapport.example/internal/person"
+	"rapport.example/internal/value"
+)
+
+// kind says what a node is.
+type kind uint8
+
+const (
+	all kind = iota + 1
+	anyOf
+	none
+	attribute
+	property
+	happened
+	member
+)
+
+// Node is one node of a condition. It is immutable once parsed and safe for concurrent use. The nil Node is always true.
+type Node struct {
+	kind     kind
+	children []*Node // of all, anyOf, none
+	name     string  // attribute, property path, event name or segment slug
+	tests    []test  // of attribute and property: all must hold
+	event    *count  // of happened
+	not      bool    // of member: not in the segment
+}
+
+// test is one operator with its operand.
+type test struct {
+	op   op
+	vals []operand // is, is_not, contains, not_contains: any of them
+	num  float64   // greater, less, at_least, at_most
+	when moment    // before, after
+	want bool      // exists
+}
+
+type op uint8
+
+const (
+	opIs op = iota + 1
+	opIsNot
+	opContains
+	opNotContains
+	opGreater
+	opLess
+	opAtLeast
+	opAtMost
+	opBefore
+	opAfter
+	opExists
+)
+
+// operand is a literal, read all the ways it can be compared.
+type operand struct {
+	raw    value.Value
+	text   string
+	lower  string
+	num    float64
+	isNum  bool
+	truth  bool
+	isBool bool
+}
+
+// moment is a point in time: absolute, or relative to now.
+type moment struct {
+	relative bool
+	ms       int64  // Unix ms, or offset to now
+	text     string // as written
+}
+
+// count is what an event condition asks: how often, within which window.
+type count struct {
+	spec   FactSpec
+	least  int64 // at least this often; 0 = no lower bound
+	most   int64 // at most this often; -1 = no upper bound
+	window int64 // ms; 0 = ever
+}
+
+// FactSpec is what must be kept about a person's events so that one event condition can be answered.
+type FactSpec struct {
+	Key   uint64 // of type, name and property filter; equal conditions share it
+	Type  event.Type
+	Name  string
+	Where *Node // on the event's data; nil matches every event of the name
+	Keep  int   // how many of the newest times are needed
+}
+
+// Subject is one person as conditions see them.
+type Subject interface {
+	Attribute(name string) value.Value // an attribute, or a dotted path into one; nil if it is not set
+	Property(path string) value.Value  // of the triggering event's data; nil if there is none
+	Fact(key uint64) person.Fact       // the zero Fact if it never happened
+	Member(slug string) bool           // whether the person is in the segment now
+	Since() int64                      // start of the profile's age, Unix ms
+}
+
+// Result is an answer with its shelf life.
+type Result struct {
+	Match bool
+	Next  int64 // Unix ms of the earliest moment at which the answer could differ with no new data; 0 = never
+}
+
+// Mentions are all things whose change can change a condition's answer.
+type Mentions struct {
+	Attributes []string // top-level names
+	Chains     []string // event.ChainName of events
+	Segments   []string // slugs
+}
+
+// Matches reports whether an event with this data counts.
+func (f *FactSpec) Matches(data value.Value) bool {
+	return f.Where == nil || f.Where.Eval(eventOnly{data}, 0).Match
+}
+
+// eventOnly is a subject of which nothing is known but one event.
+type eventOnly struct{ data value.Value }
+
+func (eventOnly) Attribute(string) value.Value       { return nil }
+func (e eventOnly) Property(path string) value.Value { return e.data.Path(path) }
+func (eventOnly) Fact(uint64) person.Fact            { return person.Fact{} }
+func (eventOnly) Member(string) bool                 { return false }
+func (eventOnly) Since() int64                       { return 0 }
+
+// walk visits n and everything under it, parents first.
+func (n *Node) walk(visit func(*Node)) {
+	if n == nil {
+		return
+	}
+	visit(n)
+	for _, c := range n.children {
+		c.walk(visit)
+	}
+}
+
+// Specs lists what the event conditions in n need kept. A condition that occurs twice is listed twice.
+func (n *Node) Specs() []FactSpec {
+	var out []FactSpec
+	n.walk(func(n *Node) {
+		if n.kind == happened {
+			out = append(out, n.event.spec)
+		}
+	})
+	return out
+}
+
+// Mentions collects what n looks at, each once.
+func (n *Node) Mentions() Mentions {
+	var m Mentions
+	add := func(list *[]string, s string) {
+		for _, have := range *list {
+			if have == s {
+				return
+			}
+		}
+		*list = append(*list, s)
+	}
+	n.walk(func(n *Node) {
+		switch n.kind {
+		case attribute:
+			add(&m.Attributes, n.name)
+			for i := 0; i < len(n.name); i++ { // a path may start in any attribute whose name it begins with
+				if n.name[i] == '.' {
+					add(&m.Attributes, n.name[:i])
+				}
+			}
+		case happened:
+			add(&m.Chains, event.ChainName(n.event.spec.Type, n.event.spec.Name))
+		case member:
+			add(&m.Segments, n.name)
+		}
+	})
+	return m
+}
