@@ -1,0 +1,231 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"rapport.example/internal/fault"
+	"rapport.example/internal/id"
+)
+
+// Bounds of a frame and of what may wait for one.
+const (
+	MaxFrameOps   = 2048
+	MaxFrameBytes = 512 << 10 // one op larger than this gets a frame of its own
+	maxWaiting    = 64 << 20  // bytes; beyond it requests are turned away
+	doubtFor      = 10 * time.Second
+)
+
+// ErrFull says that the stream takes no more frames until some are trimmed.
+var ErrFull = errors.New("the log is full")
+
+// Stream is where frames are made durable: a partition is one sequence of messages, numbered from 1 without gaps.
+type Stream interface {
+	// Publish makes data durable and returns its sequence. Publishing again under the same id, within two minutes, finds
+	// the first message instead of storing a second. ErrFull is final; after any other error the outcome is in doubt.
+	Publish(ctx context.Context, partition int32, id string, data []byte) (seq uint64, err error)
+}
+
+// LogOptions says what a Log works with; all fields are required.
+type LogOptions struct {
+	Stream Stream
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
+// Log makes ops durable. There is no timer: while one frame is on its way to the disk the next one gathers, so frames
+// grow with load and a lone request waits for nothing. It is safe for concurrent use.
+type Log struct {
+	o     LogOptions
+	mu    sync.Mutex
+	parts map[int32]*gatherer
+	acked map[int64]uint64 // by workspace
+	ended bool
+	done  sync.WaitGroup
+}
+
+// NewLog returns a log that is ready.
+func NewLog(o LogOptions) *Log {
+	return &Log{o: o, parts: map[int32]*gatherer{}, acked: map[int64]uint64{}}
+}
+
+// gatherer collects what arrives for one partition while its writer is busy.
+type gatherer struct {
+	wake    chan struct{} // capacity 1
+	waiting []*entry
+	bytes   int
+}
+
+// entry is one Append call.
+type entry struct {
+	ops  []Op
+	size int
+	done chan struct{}
+	pos  Position
+	err  error
+}
+
+var entries = sync.Pool{New: func() any { return &entry{done: make(chan struct{}, 1)} }}
+
+// Append returns when all ops are durable, together and in order; they lie in one frame. An error of kind Unavailable
+// means that they are not, or, when ctx ended or the log stayed in doubt, that it is not known.
+func (l *Log) Append(ctx context.Context, partition int32, ops ...Op) (Position, error) {
+	if len(ops) == 0 {
+		return Position{}, nil
+	}
+	e := entries.Get().(*entry)
+	e.ops, e.size, e.pos, e.err = ops, 0, Position{}, nil
+	for i := range ops {
+		e.size += EncodedSize(&ops[i])
+	}
+	if err := l.enqueue(partition, e); err != nil {
+		return Position{}, err
+	}
+	select {
+	case <-e.done:
+		pos, err := e.pos, e.err
+		e.ops = nil
+		entries.Put(e)
+		return pos, err
+	case <-ctx.Done(): // the writer still holds the entry: it is not reused
+		return Position{}, unavailable(ctx.Err())
+	}
+}
+
+func unavailable(err error) error {
+	e := fault.Wrap(fault.Unavailable, err, "the log does not take writes at the moment; try again")
+	e.RetryAfter = time.Second
+	return e
+}
+
+func (l *Log) enqueue(partition int32, e *entry) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return unavailable(errors.New("the server is stopping"))
+	}
+	g := l.parts[partition]
+	if g == nil {
+		g = &gatherer{wake: make(chan struct{}, 1)}
+		l.parts[partition] = g
+		l.done.Go(func() { l.write(partition, g) })
+	}
+	if g.bytes+e.size > maxWaiting {
+		return unavailable(errors.New("too much waits for the log"))
+	}
+	g.waiting = append(g.waiting, e)
+	g.bytes += e.size
+	select {
+	case g.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// take removes what fits into one frame.
+func (l *Log) take(g *gatherer) (batch []*entry, ended bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, ops, size := 0, 0, 0
+	for _, e := range g.waiting {
+		if n > 0 && (ops+len(e.ops) > MaxFrameOps || size+e.size > MaxFrameBytes) {
+			break
+		}
+		n, ops, size = n+1, ops+len(e.ops), size+e.size
+	}
+	batch = append(batch, g.waiting[:n]...)
+	rest := copy(g.waiting, g.waiting[n:])
+	clear(g.waiting[rest:])
+	g.waiting = g.waiting[:rest]
+	g.bytes -= size
+	return batch, l.ended
+}
+
+// write is the partition's writer: one frame at a time, each with everything that gathered meanwhile.
+func (l *Log) write(partition int32, g *gatherer) {
+	var buf []byte
+	for {
+		batch, ended := l.take(g)
+		if len(batch) == 0 {
+			if ended {
+				return
+			}
+			<-g.wake
+			continue
+		}
+		f := Frame{Partition: partition, ID: id.New(l.o.Now())}
+		for _, e := range batch {
+			f.Ops = append(f.Ops, e.ops...)
+		}
+		var err error
+		if buf, err = EncodeFrame(buf[:0], &f); err == nil {
+			f.Seq, err = l.publish(partition, f.ID, buf)
+		}
+		l.answer(batch, &f, err)
+	}
+}
+
+// publish repeats a doubtful publish under the same id until its outcome is known, for a bounded time.
+func (l *Log) publish(partition int32, frame string, data []byte) (uint64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), doubtFor)
+	defer cancel()
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		seq, err := l.o.Stream.Publish(ctx, partition, frame, data)
+		if err == nil || errors.Is(err, ErrFull) {
+			return seq, err
+		}
+		if ctx.Err() != nil {
+			l.o.Logger.Error("the outcome of a publish stayed in doubt", "partition", partition, "frame", frame, "error", err)
+			return 0, err
+		}
+		l.o.Logger.Warn("publish in doubt, it is repeated", "partition", partition, "frame", frame, "error", err)
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+		}
+	}
+}
+
+func (l *Log) answer(batch []*entry, f *Frame, err error) {
+	if err == nil {
+		l.mu.Lock()
+		for i := range f.Ops {
+			l.acked[f.Ops[i].Workspace] = f.Seq
+		}
+		l.mu.Unlock()
+	} else {
+		err = unavailable(err)
+	}
+	index := 0
+	for _, e := range batch {
+		e.pos, e.err = Position{f.Partition, f.Seq, index}, err
+		index += len(e.ops)
+		e.done <- struct{}{}
+	}
+}
+
+// Acked is the newest sequence that this process has acknowledged for a workspace, 0 if there is none.
+func (l *Log) Acked(_ int32, workspace int64) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.acked[workspace]
+}
+
+// Stop turns new writes away, lets the waiting ones through and returns when that is done. Twice is harmless.
+func (l *Log) Stop() {
+	l.mu.Lock()
+	l.ended = true
+	for _, g := range l.parts {
+		select {
+		case g.wake <- struct{}{}:
+		default:
+		}
+	}
+	l.mu.Unlock()
+	l.done.Wait()
+}

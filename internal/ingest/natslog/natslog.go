@@ -1,0 +1,271 @@
+// Package natslog keeps the log in NATS JetStream: a server in this process with no port open, or a cluster. A partition
+// is one stream. What the guarantees rest on is set and then read back at the start.
+package natslog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rapport.example/internal/fault"
+	"rapport.example/internal/id"
+	"rapport.example/internal/ingest"
+)
+
+// Options says where the log is. Dir or URL is set.
+type Options struct {
+	Dir      string // data folder of the embedded server; nobody else may use it
+	URL      string // nats://… of a cluster; several are separated by commas
+	Replicas int    // of streams on a cluster; default 3, or 1 when the cluster is a single server
+	MaxBytes int64  // most bytes of a stream before writes are turned away; default 8 GiB
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+const (
+	maxPayload   = 8 << 20 // bytes of one frame that the embedded server takes
+	leastPayload = 2 << 20 // that a cluster must take
+	dedupe       = 2 * time.Minute
+	idKey        = "rapport_stream_id"
+)
+
+// Log is an open log. It satisfies ingest.Stream and engine.Log but for Consume, whose result is concrete.
+type Log struct {
+	o    Options
+	ns   *server.Server
+	nc   *nats.Conn
+	js   jetstream.JetStream
+	mu   sync.Mutex
+	open map[int32]jetstream.Stream
+}
+
+// Open starts or connects to the server. Streams are made when a partition is first used.
+func Open(ctx context.Context, o Options) (*Log, error) {
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 8 << 30
+	}
+	l := &Log{o: o, open: map[int32]jetstream.Stream{}}
+	opts := []nats.Option{nats.Name("rapport"), nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond), nats.RetryOnFailedConnect(false)}
+	url := o.URL
+	if url == "" {
+		if err := l.embed(); err != nil {
+			return nil, err
+		}
+		opts = append(opts, nats.InProcessServer(l.ns))
+	}
+	var err error
+	if l.nc, err = nats.Connect(url, opts...); err != nil {
+		l.Close()
+		return nil, fault.Wrap(fault.Unavailable, err, "cannot reach the log at "+redacted(url))
+	}
+	if most := l.nc.MaxPayload(); most < leastPayload {
+		l.Close()
+		return nil, fault.New(fault.Invalid, "the NATS server takes messages of at most %d bytes; set max_payload to %d or more", most, leastPayload)
+	}
+	if l.js, err = jetstream.New(l.nc); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	if _, err := l.js.AccountInfo(ctx); err != nil {
+		l.Close()
+		return nil, fault.Wrap(fault.Invalid, err, "the NATS server does not offer JetStream; start it with -js")
+	}
+	return l, nil
+}
+
+// redacted is a server URL without its credentials.
+func redacted(url string) string {
+	if i := strings.LastIndexByte(url, '@'); i >= 0 {
+		return "nats://" + url[i+1:]
+	}
+	return url
+}
+
+// embed starts the server in this process. SyncAlways is what makes a published frame durable: JetStream's default syncs
+// every two minutes.
+func (l *Log) embed() error {
+	so := &server.Options{
+		ServerName: "rapport", DontListen: true, NoSigs: true, JetStream: true, StoreDir: l.o.Dir, SyncAlways: true,
+		MaxPayload: maxPayload, JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 40,
+	}
+	ns, err := server.NewServer(so)
+	if err != nil {
+		return fmt.Errorf("start the log: %w", err)
+	}
+	ns.SetLoggerV2(quiet{l.o.Logger}, false, false, false)
+	l.ns = ns
+	go ns.Start()
+	if !ns.ReadyForConnections(20 * time.Second) {
+		l.Close()
+		return fault.New(fault.Unavailable, "the log did not start within 20 seconds; is %s on a full or read-only disk?", l.o.Dir)
+	}
+	return nil
+}
+
+// Close ends the connection and the embedded server. Twice is harmless.
+func (l *Log) Close() {
+	if l.nc != nil {
+		l.nc.Close()
+	}
+	if l.ns != nil {
+		l.ns.Shutdown()
+		l.ns.WaitForShutdown()
+	}
+}
+
+func streamName(partition int32) string { return fmt.Sprintf("RAPPORT_P%d", partition) }
+func subject(partition int32) string    { return fmt.Sprintf("rapport.p.%d", partition) }
+
+// stream opens the partition's stream, making it if it is new, and checks its settings.
+func (l *Log) stream(ctx context.Context, partition int32) (jetstream.Stream, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.open[partition]; s != nil {
+		return s, nil
+	}
+	name := streamName(partition)
+	s, err := l.js.Stream(ctx, name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		s, err = l.js.CreateStream(ctx, l.config(partition))
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node was first
+			s, err = l.js.Stream(ctx, name)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", name, err)
+	}
+	if err := verify(s.CachedInfo().Config); err != nil {
+		return nil, fault.New(fault.Invalid, "stream %s: %s", name, err)
+	}
+	l.open[partition] = s
+	return s, nil
+}
+
+func (l *Log) config(partition int32) jetstream.StreamConfig {
+	replicas := l.o.Replicas
+	if replicas == 0 {
+		replicas = 1
+		if l.ns == nil && l.nc.ConnectedClusterName() != "" {
+			replicas = 3
+		}
+	}
+	return jetstream.StreamConfig{
+		Name: streamName(partition), Subjects: []string{subject(partition)}, Description: "Rapport partition",
+		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
+		MaxBytes: l.o.MaxBytes, MaxMsgs: -1, MaxAge: 0, DenyDelete: true, DenyPurge: false, Duplicates: dedupe, Replicas: replicas,
+		PersistMode: jetstream.DefaultPersistMode, Metadata: map[string]string{idKey: id.New(l.o.Now())},
+	}
+}
+
+// verify names the first setting that a guarantee rests on and that is not as it must be.
+func verify(c jetstream.StreamConfig) error {
+	switch {
+	case c.Retention != jetstream.LimitsPolicy:
+		return errors.New("retention must be limits")
+	case c.Storage != jetstream.FileStorage:
+		return errors.New("storage must be file")
+	case c.Discard != jetstream.DiscardNew:
+		return errors.New("discard must be new: old would drop acknowledged frames when the stream is full")
+	case c.MaxAge != 0 || c.MaxMsgs > 0 || c.MaxMsgsPerSubject > 0:
+		return errors.New("there must be no limit by age or number: it would drop acknowledged frames")
+	case c.MaxBytes <= 0:
+		return errors.New("max_bytes must be set")
+	case !c.DenyDelete:
+		return errors.New("deny_delete must be set")
+	case c.PersistMode != jetstream.DefaultPersistMode:
+		return errors.New("persist_mode must not be async")
+	case c.Duplicates < dedupe:
+		return errors.New("the duplicate window must be two minutes at least")
+	case c.Metadata[idKey] == "":
+		return errors.New("it was not made by rapport: its identity is missing")
+	}
+	return nil
+}
+
+// Publish is part of ingest.Stream.
+func (l *Log) Publish(ctx context.Context, partition int32, id string, data []byte) (uint64, error) {
+	if _, err := l.stream(ctx, partition); err != nil {
+		return 0, err
+	}
+	try, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	ack, err := l.js.Publish(try, subject(partition), data, jetstream.WithMsgID(id), jetstream.WithExpectStream(streamName(partition)))
+	if err != nil {
+		if strings.Contains(err.Error(), "maximum bytes exceeded") || strings.Contains(err.Error(), "insufficient storage") {
+			return 0, fmt.Errorf("%w: %w", ingest.ErrFull, err)
+		}
+		return 0, fmt.Errorf("publish: %w", err)
+	}
+	return ack.Sequence, nil
+}
+
+// Last is the sequence of the partition's newest frame, 0 if there is none.
+func (l *Log) Last(ctx context.Context, partition int32) (uint64, error) {
+	s, err := l.stream(ctx, partition)
+	if err != nil {
+		return 0, err
+	}
+	info, err := s.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("look at the stream: %w", err)
+	}
+	return info.State.LastSeq, nil
+}
+
+// ID identifies the partition's stream.
+func (l *Log) ID(ctx context.Context, partition int32) (string, error) {
+	s, err := l.stream(ctx, partition)
+	if err != nil {
+		return "", err
+	}
+	return s.CachedInfo().Config.Metadata[idKey], nil
+}
+
+// Trim drops frames up to and including seq.
+func (l *Log) Trim(ctx context.Context, partition int32, seq uint64) error {
+	s, err := l.stream(ctx, partition)
+	if err != nil {
+		return err
+	}
+	if err := s.Purge(ctx, jetstream.WithPurgeSequence(seq+1)); err != nil {
+		return fmt.Errorf("trim the stream: %w", err)
+	}
+	return nil
+}
+
+// quiet passes the embedded server's words on, few of which an operator needs.
+type quiet struct{ log *slog.Logger }
+
+// Noticef is part of server.Logger.
+func (q quiet) Noticef(format string, v ...any) { q.debug(format, v) }
+
+// Warnf is part of server.Logger.
+func (q quiet) Warnf(format string, v ...any) { q.debug(format, v) }
+
+// Fatalf is part of server.Logger.
+func (q quiet) Fatalf(format string, v ...any) {
+	q.log.Error("log server", "message", fmt.Sprintf(format, v...))
+}
+
+// Errorf is part of server.Logger.
+func (q quiet) Errorf(format string, v ...any) {
+	q.log.Error("log server", "message", fmt.Sprintf(format, v...))
+}
+
+// Debugf is part of server.Logger.
+func (q quiet) Debugf(format string, v ...any) { q.debug(format, v) }
+
+// Tracef is part of server.Logger.
+func (q quiet) Tracef(format string, v ...any) { q.debug(format, v) }
+
+func (q quiet) debug(format string, v []any) {
+	q.log.Debug("log server", "message", fmt.Sprintf(format, v...))
+}
