@@ -214,4 +214,3 @@ func (c *compiler) ask(n *segment.Node, gen int64) {
 		}
 	}
 }
-

@@ -16,9 +16,8 @@ const (
 // Bounds of a campaign, so that one walk stays short and one document stays readable.
 const (
 	MaxNodes = 500
-	MaxDepth = 20                    // branches inside branches
-	MaxDelay = 10 * 366 * 86_400_000 // ms
-	RetryFor = 30 * 60 * 1000        // ms for which a false entry filter of an event campaign is looked at again
+	MaxDepth = 20             // branches inside branches
+	RetryFor = 30 * 60 * 1000 // ms for which a false entry filter of an event campaign is looked at again
 )
 
 // Campaign is one version of a campaign in the form that Decide walks. It is immutable once parsed and safe for

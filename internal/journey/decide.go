@@ -135,7 +135,7 @@ func (w *walk) from(i int) {
 			var d value.Builder
 			d.Set("delay", value.Int(n.Delay/1000)).Set("until", value.Int(w.j.Due/1000))
 			w.say(Action{Kind: Schedule, Node: n.Slug, Due: w.j.Due, Outcome: "waiting", Detail: d.Value(),
-				Reason: "waits " + span(n.Delay) + ", until " + date(w.j.Due)})
+				Reason: "waits " + segment.Duration(n.Delay) + ", until " + date(w.j.Due)})
 			return
 		case KindBranch:
 			i = w.branch(n)
@@ -203,20 +203,3 @@ func (w *walk) end(node, outcome, reason string) {
 }
 
 func date(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02 15:04:05 UTC") }
-
-// span is a duration in its largest whole unit: 72 hours are 3 days.
-func span(ms int64) string {
-	for _, u := range []struct {
-		ms   int64
-		name string
-	}{{86_400_000, "day"}, {3_600_000, "hour"}, {60_000, "minute"}, {1000, "second"}} {
-		if ms%u.ms != 0 {
-			continue
-		}
-		if ms == u.ms {
-			return "1 " + u.name
-		}
-		return fmt.Sprintf("%d %ss", ms/u.ms, u.name)
-	}
-	return fmt.Sprintf("%d ms", ms)
-}

@@ -54,26 +54,17 @@ func sentence(l segment.Line) string {
 // decisive returns the indexes of the leaves under line i that made it what it is. Lines are in document order, each
 // deeper than the group that it belongs to.
 func decisive(lines []segment.Line, i int) []int {
-	var all, same []int
-	for k := i + 1; k < len(lines) && lines[k].Depth > lines[i].Depth; k++ {
-		if lines[k].Depth != lines[i].Depth+1 {
-			continue
-		}
-		all = append(all, k)
-		if lines[k].Match == lines[i].Match {
-			same = append(same, k)
-		}
-	}
-	if len(all) == 0 {
-		return []int{i}
-	}
-	// A child that is as the group is decides it; where none is, the group negates and all of them do.
-	if len(same) > 0 {
-		all = same
-	}
+	want := lines[i].Match != (lines[i].Sentence == "none of") // what the children are that decide
+	leaf := true
 	var out []int
-	for _, k := range all {
-		out = append(out, decisive(lines, k)...)
+	for k := i + 1; k < len(lines) && lines[k].Depth > lines[i].Depth; k++ {
+		leaf = false
+		if lines[k].Depth == lines[i].Depth+1 && lines[k].Match == want {
+			out = append(out, decisive(lines, k)...)
+		}
+	}
+	if leaf {
+		return []int{i}
 	}
 	return out
 }

@@ -3,7 +3,6 @@ package journey
 import (
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"rapport.example/internal/event"
@@ -194,21 +193,14 @@ func oneOf(v value.Value, path, name string, words ...string) (string, error) {
 	return "", fault.Field(join(path, name), "must be one of %s", strings.Join(words, ", "))
 }
 
-var durationForm = regexp.MustCompile(`^([0-9]{1,9})(s|m|h|d|w)$`)
-
-// delay reads a duration like 90s, 15m, 72h, 3d or 2w as milliseconds.
+// delay reads a duration like 90s, 15m, 72h, 3d or 1d12h as milliseconds.
 func delay(v value.Value, path string) (int64, error) {
-	m := durationForm.FindStringSubmatch(v.Text())
-	if v.Kind() != value.String || m == nil {
-		return 0, fault.Field(path, "must be a duration: a whole number and s, m, h, d or w, like 90m or 3d")
+	if v.Kind() != value.String {
+		return 0, fault.Field(path, "must be a duration like 15m, 72h or 3d")
 	}
-	n, err := strconv.ParseInt(m[1], 10, 64)
+	ms, err := segment.ParseDuration(v.Text())
 	if err != nil {
-		return 0, fault.Field(path, "must be a duration like 3d")
-	}
-	ms := n * map[string]int64{"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}[m[2]]
-	if ms < 1000 || ms > MaxDelay {
-		return 0, fault.Field(path, "must be between 1s and ten years")
+		return 0, fault.Field(path, "must be a duration: %s", err)
 	}
 	return ms, nil
 }
