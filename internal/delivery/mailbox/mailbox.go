@@ -1,0 +1,53 @@
+// Package mailbox is the development mailbox: a channel that keeps mail where people can look at it, instead of sending it.
+package mailbox
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"time"
+
+	"rapport.example/internal/delivery"
+	"rapport.example/internal/message"
+)
+
+// Mail is one mail in the mailbox.
+type Mail struct {
+	Workspace         int64
+	Delivery          int64
+	Person            uint32
+	Sender, Recipient string
+	Subject           string
+	Source            []byte // RFC 5322
+	Created           int64  // Unix ms
+}
+
+// Channel keeps mail. Addresses whose domain starts with "bounce." are refused, so that bounces can be tried out.
+type Channel struct {
+	Save func(ctx context.Context, m Mail) error
+	Now  func() time.Time
+}
+
+// Send is part of delivery.Channel.
+func (c *Channel) Send(ctx context.Context, m *message.Mail, env delivery.Envelope) delivery.Receipt {
+	for _, to := range m.To {
+		if i := strings.LastIndexByte(to, '@'); i >= 0 && strings.HasPrefix(strings.ToLower(to[i+1:]), "bounce.") {
+			return delivery.Receipt{State: delivery.Bounced, Reason: "550 5.1.1 no such mailbox (the development mailbox refuses bounce.*)"}
+		}
+	}
+	now := c.Now()
+	msg, err := delivery.Compose(m, env, now)
+	if err != nil {
+		return delivery.Receipt{State: delivery.Failed, Reason: "the message is not valid: " + err.Error()}
+	}
+	var b bytes.Buffer
+	if _, err := msg.WriteTo(&b); err != nil {
+		return delivery.Receipt{State: delivery.Failed, Reason: "the message is not valid: " + err.Error()}
+	}
+	err = c.Save(ctx, Mail{Workspace: env.Workspace, Delivery: env.Delivery, Person: env.Person, Sender: m.From, Recipient: strings.Join(m.To, ", "),
+		Subject: m.Subject, Source: b.Bytes(), Created: now.UnixMilli()})
+	if err != nil {
+		return delivery.Receipt{State: delivery.Queued, Reason: "the mailbox could not be written"}
+	}
+	return delivery.Receipt{State: delivery.Sent}
+}
