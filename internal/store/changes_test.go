@@ -2,8 +2,11 @@ package store_test
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -349,4 +352,60 @@ func TestLargeSets(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPlans runs every statement of the engine and asks SQLite how: a plan that walks a whole table would be right on the
+// small tables of the other tests, and stop a partition in production.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t, storetest.Options(t, storetest.SQLite))
+	l, ctx, ref := lease(t, db), t.Context(), person.Ref{Workspace: 1, Ordinal: 1}
+	key, piece := person.Key{Workspace: 1, Type: person.ByID, Value: "x"}, engine.PieceKey{Workspace: 1}
+	tm, dl, sup := timer.Timer{Workspace: 1, Person: 1}, fullDelivery(1), engine.Suppression{Workspace: 1, Hash: []byte{1}}
+	within(t, db, l, func(tx engine.Tx) error {
+		err := tx.Write(ctx, &engine.Changes{
+			Workspaces: []workspace.Workspace{{ID: 1}}, Counters: []engine.Counter{{Workspace: 1}}, DropKeys: []person.Key{key},
+			PutKeys: []engine.KeyRow{{Key: key}}, DropPeople: []engine.DropPerson{{Ref: ref}}, PutPeople: []*person.Document{doc(1, 1)},
+			Activities: []event.Activity{{Workspace: 1}}, Decisions: []engine.Decision{{Workspace: 1}},
+			DropJourneys: []engine.JourneyRef{{Workspace: 1}}, PutJourneys: []journey.Journey{{Workspace: 1}}, DropTimers: []timer.Timer{tm},
+			PutTimers: []timer.Timer{tm}, NewDeliveries: []delivery.Delivery{dl}, PutDeliveries: []delivery.Delivery{dl},
+			Pieces: []engine.Piece{{PieceKey: piece}, {PieceKey: engine.PieceKey{Workspace: 2}, Count: 1, Bits: []byte{1}}}, Definitions: []definition.Row{{Workspace: 1}},
+			Suppress: []engine.Suppression{sup}, Unsuppress: []engine.Suppression{sup},
+		})
+		for _, read := range []func() error{
+			func() error { _, err := tx.Counters(ctx, 1); return err },
+			func() error { _, err := tx.Definitions(ctx, 1, true); return err },
+			func() error { _, err := tx.Resolve(ctx, []person.Key{key}); return err },
+			func() error { _, err := tx.People(ctx, []person.Ref{ref}); return err },
+			func() error { _, err := tx.PeopleFrom(ctx, 1, 0, 9, 9); return err },
+			func() error { _, err := tx.Journeys(ctx, []person.Ref{ref}); return err },
+			func() error { _, err := tx.History(ctx, 1, []int64{1}); return err },
+			func() error { _, err := tx.Timers(ctx, 1, 9, 9); return err },
+			func() error { _, err := tx.NextTimer(ctx, 1); return err },
+			func() error { _, err := tx.Deliveries(ctx, []engine.DeliveryRef{{Workspace: 1, ID: 1}}); return err },
+			func() error { _, err := tx.DueDeliveries(ctx, 1, 9, 9); return err },
+			func() error { _, err := tx.NextDelivery(ctx, 1); return err },
+			func() error { _, err := tx.Suppressed(ctx, 1, [][]byte{{1}}); return err },
+			func() error { _, err := tx.Pieces(ctx, []engine.PieceKey{piece}); return err },
+		} {
+			err = errors.Join(err, read())
+		}
+		return err
+	})
+	if err := db.SaveMail(ctx, store.Mail{Workspace: 1, Person: 1, Source: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	plans, err := db.Plans(ctx)
+	if err != nil || len(plans) < 30 {
+		t.Fatalf("%d plans, %v", len(plans), err)
+	}
+	// What may be scanned: the set itself, a walk's queue, and tables that are small for good.
+	small := regexp.MustCompile(`^SCAN (k|w|q|\d+.*|\(.*|CONSTANT ROW|.*-ROW VALUES CLAUSE|migrations|meta|partitions|workspaces)( |$)`)
+	for sql, lines := range plans {
+		for _, line := range lines {
+			if strings.HasPrefix(line, "SCAN ") && !small.MatchString(line) || strings.Contains(line, "TEMP B-TREE") && !strings.Contains(sql, "RECURSIVE") {
+				t.Errorf("%s\n\t%s", sql, strings.Join(lines, "\n\t"))
+			}
+		}
+	}
 }

@@ -2,7 +2,11 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
+	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 )
 
 // What the tests reach for inside.
@@ -50,10 +54,33 @@ var (
 	DecodeJourney = decodeJourney
 )
 
-// Statements are those of the engine that the tests ask the planners about.
-func Statements() map[string]string {
-	return map[string]string{
-		"history": historySQL, "queued": queuedSQL, "lost": lostSQL, "replace": replaceDelivery, "blank": blankDeliveries,
-		"activities": dropActivities, "decisions": dropDecisions,
+// Plans are SQLite's plans of all statements that the write connection has run, by statement.
+func (db *DB) Plans(ctx context.Context) (map[string][]string, error) {
+	q := db.backend.(*sqliteDB)
+	w := <-q.free
+	defer func() { q.free <- w }()
+	args := make([]driver.NamedValue, maxParams)
+	for i := range args {
+		args[i].Ordinal = i + 1
 	}
+	out := map[string][]string{}
+	for _, sql := range slices.Collect(maps.Keys(w.stmts)) {
+		rows, err := w.c.(driver.QueryerContext).QueryContext(ctx, "EXPLAIN QUERY PLAN "+sql, args)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", sql, err)
+		}
+		line := make([]driver.Value, 4)
+		for rows.Next(line) == nil {
+			out[sql] = append(out[sql], line[3].(string))
+		}
+		if err := rows.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Pragma sets something of SQLite's write connection.
+func (db *DB) Pragma(ctx context.Context, text string) error {
+	return db.write(ctx, func(c conn) error { return c.script(ctx, "PRAGMA "+text) })
 }

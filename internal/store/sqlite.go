@@ -218,7 +218,7 @@ func (w *sqliteConn) transact(ctx context.Context, fn func(conn) error) (err err
 	if w.failed != nil {
 		return fmt.Errorf("transaction with a failed statement: %w", w.failed)
 	}
-	if err := w.run(ctx, `COMMIT`); err != nil {
+	if err := w.run(context.Background(), `COMMIT`); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	done = true
@@ -227,6 +227,7 @@ func (w *sqliteConn) transact(ctx context.Context, fn func(conn) error) (err err
 
 // rollback ends the transaction. SQLite may have done so itself (full disk): the error then says nothing new.
 func (w *sqliteConn) rollback() {
+	w.failed = nil
 	if err := w.run(context.Background(), `ROLLBACK`); err != nil {
 		w.failed = err
 	}
@@ -245,9 +246,16 @@ func (w *sqliteConn) savepoint(ctx context.Context, fn func() error) error {
 	done := false
 	back := func() error {
 		done = true
+		cause := w.failed
 		w.failed = nil
-		// If SQLite has rolled the whole transaction back by itself, this fails and the transaction stays failed.
-		return errors.Join(w.run(context.Background(), `ROLLBACK TO `+name), w.run(context.Background(), `RELEASE `+name))
+		err := w.run(context.Background(), `ROLLBACK TO `+name)
+		if err == nil {
+			return w.run(context.Background(), `RELEASE `+name)
+		}
+		if cause != nil { // SQLite has rolled the whole transaction back by itself, on a full disk for one
+			w.failed = cause
+		}
+		return err
 	}
 	defer func() {
 		if !done { // a panic of fn
@@ -262,6 +270,14 @@ func (w *sqliteConn) savepoint(ctx context.Context, fn func() error) error {
 	}
 	done = true
 	return w.run(ctx, `RELEASE `+name)
+}
+
+// usable refuses statements after a failed one: SQLite may have ended the transaction, and would commit them one by one.
+func (w *sqliteConn) usable(ctx context.Context) error {
+	if w.failed != nil {
+		return fmt.Errorf("after a failed statement: %w", w.failed)
+	}
+	return ctx.Err()
 }
 
 func (w *sqliteConn) prepare(text string) (driver.Stmt, error) {
@@ -284,7 +300,7 @@ func (w *sqliteConn) run(ctx context.Context, text string, args ...driver.NamedV
 }
 
 func (w *sqliteConn) changed(ctx context.Context, text string, args []driver.NamedValue) (int64, error) {
-	if err := ctx.Err(); err != nil {
+	if err := w.usable(ctx); err != nil {
 		return 0, err
 	}
 	s, err := w.prepare(text)
@@ -308,7 +324,7 @@ func (w *sqliteConn) exec(ctx context.Context, text string, args ...any) (int64,
 }
 
 func (w *sqliteConn) script(ctx context.Context, text string) error {
-	if err := ctx.Err(); err != nil {
+	if err := w.usable(ctx); err != nil {
 		return err
 	}
 	if _, err := w.c.(driver.ExecerContext).ExecContext(context.Background(), text, nil); err != nil {
@@ -340,7 +356,7 @@ func (w *sqliteConn) querySet(ctx context.Context, text string, rows set, scan f
 }
 
 func (w *sqliteConn) rows(ctx context.Context, text string, args []driver.NamedValue, scan func(row) error) error {
-	if err := ctx.Err(); err != nil {
+	if err := w.usable(ctx); err != nil {
 		return err
 	}
 	s, err := w.prepare(text)
