@@ -109,7 +109,8 @@ var shared = sync.OnceValues(func() (server, error) {
 	return s, makeTemplate(context.Background(), s.base)
 })
 
-// makeTemplate makes the template once for all processes that share the cluster, and anew if the schema has grown since.
+// makeTemplate makes the template once for all processes that share the cluster. It gets its name when it is finished and
+// nobody is connected to it any more, as copying it demands. Migrations that are newer than it are applied to the copies.
 func makeTemplate(ctx context.Context, base string) error {
 	c, err := pgx.Connect(ctx, base)
 	if err != nil {
@@ -120,19 +121,23 @@ func makeTemplate(ctx context.Context, base string) error {
 		return err
 	}
 	var exists bool
-	if err := c.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)`, template).Scan(&exists); err != nil {
+	if err := c.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)`, template).Scan(&exists); err != nil || exists {
 		return err
 	}
-	if !exists {
-		if _, err := c.Exec(ctx, "CREATE DATABASE "+template); err != nil {
+	for _, sql := range [...]string{"DROP DATABASE IF EXISTS " + template + "_new", "CREATE DATABASE " + template + "_new"} {
+		if _, err := c.Exec(ctx, sql); err != nil {
 			return err
 		}
 	}
-	db, err := store.Open(ctx, store.Options{URL: database(base, template), Now: time.Now})
+	db, err := store.Open(ctx, store.Options{URL: database(base, template+"_new"), Now: time.Now})
 	if err != nil {
 		return fmt.Errorf("migrate the template: %w", err)
 	}
-	return db.Close()
+	if err := db.Close(); err != nil {
+		return err
+	}
+	_, err = c.Exec(ctx, "ALTER DATABASE "+template+"_new RENAME TO "+template)
+	return err
 }
 
 // admin runs one statement in the cluster's first database.

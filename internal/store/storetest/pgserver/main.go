@@ -3,7 +3,7 @@
 //
 //	go run ./internal/store/storetest/pgserver -- go test ./...
 //
-// Without PostgreSQL it exits with code 2. A cluster that is named already is used as it is.
+// Without PostgreSQL it exits with code 2 (go run makes 1 of every code: build it where the code matters). A cluster that is named already is used as it is.
 package main
 
 import (
