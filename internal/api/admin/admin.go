@@ -1,0 +1,152 @@
+// Package admin is the operators' own surface: a JSON API under /admin/v1 with RFC 9457 errors, and server-rendered
+// pages for the development mailbox, people and the reasons of decisions.
+//
+// An admin key opens every workspace. The JSON API takes it as a bearer; the pages exchange it for a session cookie,
+// which the JSON API takes too, from the same origin only.
+package admin
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"rapport.example/internal/api"
+	"rapport.example/internal/fault"
+	"rapport.example/internal/id"
+	"rapport.example/internal/ingest"
+	"rapport.example/internal/workspace"
+)
+
+// Options is what the surface works with. All fields are required unless said otherwise.
+type Options struct {
+	Store  Store
+	Keys   *api.Keys
+	Log    api.Appender
+	Secret []byte // the installation's: sessions and cursors are derived from it
+	Now    func() time.Time
+	Logger *slog.Logger
+	// BaseURL is the server's address as others see it, for llms.txt and secure cookies; "" = that of the request.
+	BaseURL string
+	// Applied waits, bounded, until the op at a position is applied.
+	Applied func(ctx context.Context, pos ingest.Position) error
+	// Fresh waits, bounded, until everything that the workspace had acknowledged is applied; nil = reads never wait.
+	Fresh func(ctx context.Context, workspace int64) (stale bool)
+	// Backup writes a consistent copy of the state to w. nil = backups are not supported here.
+	Backup func(ctx context.Context, w io.Writer) error
+	// Status adds the server's own members to /admin/v1/status; nil = none.
+	Status func(ctx context.Context) map[string]any
+}
+
+// Surface is the admin surface.
+type Surface struct {
+	o        Options
+	cursor   *api.Cursor
+	sessions sessions
+	logins   logins
+}
+
+// New returns the surface. Routes go into an api.Mux whose Session is the surface's; Pages is that mux's Fallback.
+func New(o Options) *Surface {
+	return &Surface{o: o, cursor: api.NewCursor(o.Secret), sessions: newSessions(o), logins: newLogins()}
+}
+
+// Bounds of request bodies, in bytes.
+const (
+	maxBody  = 64 << 10
+	maxApply = 8 << 20 // a workspace file of 4 MiB as a JSON string
+)
+
+// Routes is the surface's table.
+func (s *Surface) Routes() []api.Route {
+	get := func(path string, response any, h api.Handler, doc string) api.Route {
+		return api.Route{Method: http.MethodGet, Path: "/admin/v1/" + path, Auth: api.AdminKey, Shape: api.Problem, Response: response, Handler: h, Doc: doc}
+	}
+	post := func(path string, request, response any, h api.Handler, doc string) api.Route {
+		return api.Route{
+			Method: http.MethodPost, Path: "/admin/v1/" + path, Auth: api.AdminKey, Shape: api.Problem, MaxBody: maxBody,
+			Request: request, Response: response, Handler: h, Doc: doc,
+		}
+	}
+	apply := post("apply", ApplyRequest{}, ApplyAnswer{}, s.apply, "Brings a workspace to what a workspace file says.")
+	apply.MaxBody = maxApply
+	revoke := get("keys/{id}", nil, s.revokeKey, "Revokes a key at once.")
+	revoke.Method = http.MethodDelete
+	return []api.Route{
+		get("workspaces", WorkspacesAnswer{}, s.listWorkspaces, "Lists workspaces."),
+		get("definitions", DefinitionsAnswer{}, s.definitions, "Lists a workspace's definitions."),
+		apply,
+		get("export", nil, s.export, "Writes a workspace's definitions as a workspace file."),
+		get("keys", KeysAnswer{}, s.listKeys, "Lists keys, without their secrets."),
+		post("keys", KeyRequest{}, Secret{}, s.createKey, "Creates a key; its secret is shown this once."),
+		revoke,
+		get("clock", ClockAnswer{}, s.clock, "Reads a workspace's clock."),
+		post("clock", ClockRequest{}, ClockAnswer{}, s.moveClock, "Moves a workspace's clock forward and carries out what falls due."),
+		get("people/{person}/why", WhyAnswer{}, s.why, "Lists the decisions about a person, newest first."),
+		get("mailbox", MailboxAnswer{}, s.mailbox, "Lists the mails of the development mailbox, newest first."),
+		get("mailbox/{id}", MailMessage{}, s.mail, "Reads a mail of the development mailbox."),
+		get("status", StatusAnswer{}, s.status, "Tells how the server and its workspaces are."),
+		post("backup", nil, nil, s.backup, "Streams a consistent copy of the state."),
+	}
+}
+
+// workspace finds the workspace that the query names by id or name; without one, the first.
+func (s *Surface) workspace(ctx context.Context, name string) (workspace.Workspace, error) {
+	all, err := s.o.Store.Workspaces(ctx)
+	if err != nil {
+		return workspace.Workspace{}, err
+	}
+	for _, w := range all {
+		if name == "" || w.Name == name {
+			return w, nil
+		}
+	}
+	if n, err := strconv.ParseInt(name, 10, 64); err == nil {
+		for _, w := range all {
+			if w.ID == n {
+				return w, nil
+			}
+		}
+	}
+	return workspace.Workspace{}, fault.New(fault.NotFound, "there is no such workspace")
+}
+
+// of is workspace for a call, with its acknowledged writes applied.
+func (s *Surface) of(c *api.Call) (workspace.Workspace, error) {
+	w, err := s.workspace(c.R.Context(), c.Query("workspace"))
+	if err != nil || s.o.Fresh == nil {
+		return w, err
+	}
+	if s.o.Fresh(c.R.Context(), w.ID) {
+		c.W.Header().Set("X-Rapport-Stale", "true")
+	}
+	return w, nil
+}
+
+// carryOut makes an op durable and waits until it is applied.
+func (s *Surface) carryOut(c *api.Call, w workspace.Workspace, kind ingest.Kind, payload any) error {
+	v, err := ingest.Encode(payload)
+	if err != nil {
+		return err
+	}
+	o := ingest.Op{
+		Version: ingest.OpVersion, Workspace: w.ID, Received: c.Now.UnixMilli(), ID: id.New(c.Now), Surface: ingest.FromAdmin,
+		Request: c.RequestID, Kind: kind, Payload: v,
+	}
+	if c.Credential != nil {
+		o.Credential = c.Credential.ID
+	}
+	pos, err := s.o.Log.Append(c.R.Context(), w.Partition, o)
+	if err != nil && fault.Is(err, fault.Internal) {
+		return fault.Wrap(fault.Unavailable, err, "the write could not be made durable: send it again")
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.o.Applied(c.R.Context(), pos); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the change is accepted but not applied yet")
+	}
+	return nil
+}

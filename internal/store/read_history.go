@@ -1,0 +1,162 @@
+package store
+
+import (
+	"context"
+	"slices"
+
+	"rapport.example/internal/api/app"
+	"rapport.example/internal/engine"
+	"rapport.example/internal/event"
+	"rapport.example/internal/value"
+)
+
+// Lists with filters look at a bounded number of rows a call: what they did not reach, the next page does.
+const (
+	walkStep  = 500
+	walkSteps = 20
+	window    = 10_000
+	windows   = 20
+)
+
+// The walk carries keys alone; rows are fetched by key afterwards, for an activity's data may be 100 kB. seq < w.seq
+// cannot be false in a sound chain; it makes a damaged one end.
+const timelineSQL = `WITH RECURSIVE w (seq, prev, type, name, n) AS (
+		SELECT a.seq, a.prev, a.type, a.name, CAST(1 AS BIGINT) FROM activities a WHERE a.workspace = $1 AND a.seq = $2
+		UNION ALL
+		SELECT a.seq, a.prev, a.type, a.name, w.n + 1 FROM w CROSS JOIN activities a
+		WHERE w.prev <> 0 AND w.n < $3 AND a.workspace = $1 AND a.seq = w.prev AND a.seq < w.seq
+	)
+	SELECT seq, prev, type, name FROM w ORDER BY n`
+
+// Timeline lists a person's activities, newest first, from the one with sequence q.From on, which is a head of the
+// person's chain or a next that Timeline gave before. next is where the following page starts, 0 at the end. A page may
+// hold fewer than q.Limit activities, even none, while next is not 0.
+func (db *DB) Timeline(ctx context.Context, ws int64, q app.ActivityQuery) (page []event.Activity, next int64, err error) {
+	err = db.snapshot(ctx, func(tx querier) error {
+		var seqs []int64
+		next = q.From
+		for step := 0; step < walkSteps && next != 0 && len(seqs) < q.Limit; step++ {
+			more, err := walkTimeline(ctx, tx, ws, next, q, q.Limit-len(seqs))
+			if err != nil {
+				return err
+			}
+			seqs, next = append(seqs, more.seqs...), more.next
+		}
+		const sql = `WITH k (workspace, seq) AS ({rows})
+			SELECT ` + activityColumns + ` FROM k CROSS JOIN activities a WHERE a.workspace = k.workspace AND a.seq = k.seq`
+		page, err = lookUp(ctx, tx, sql, set{repeat(ws, len(seqs)), seqs}, scanActivity)
+		return err
+	})
+	slices.SortFunc(page, func(a, b event.Activity) int { return int(b.Seq - a.Seq) })
+	return page, next, err
+}
+
+type stretch struct {
+	seqs []int64
+	next int64
+}
+
+// walkTimeline follows one stretch of the chain and keeps what the query asks for, at most limit.
+func walkTimeline(ctx context.Context, tx querier, ws, from int64, q app.ActivityQuery, limit int) (s stretch, err error) {
+	step := int64(walkStep)
+	if q.Type == 0 && q.Name == "" {
+		step = int64(limit)
+	}
+	err = tx.query(ctx, timelineSQL, []any{ws, from, step}, func(r row) error {
+		if len(s.seqs) == limit {
+			return nil
+		}
+		var seq, prev, typ int64
+		var name string
+		if err := r.Scan(&seq, &prev, &typ, &name); err != nil {
+			return err
+		}
+		s.next = prev
+		if (q.Type == 0 || q.Type == event.Type(typ)) && (q.Name == "" || q.Name == name) {
+			s.seqs = append(s.seqs, seq)
+		}
+		return nil
+	})
+	return s, err
+}
+
+// Activities lists a workspace's activities, newest first, from sequence q.From down; 0 is the newest. next and short
+// pages are as in Timeline.
+func (db *DB) Activities(ctx context.Context, ws int64, q app.ActivityQuery) (page []event.Activity, next int64, err error) {
+	const sql = `SELECT ` + activityColumns + ` FROM activities a
+		WHERE a.workspace = $1 AND a.seq <= $2 AND a.seq > $3 AND (a.type = $4 OR $4 = 0) AND (a.name = $5 OR $5 = '')
+		ORDER BY a.seq DESC LIMIT $6`
+	from, err := db.newest(ctx, "activities", "seq", ws, q.From)
+	for i := 0; err == nil && i < windows && from > 0 && len(page) < q.Limit; i++ {
+		var got []event.Activity
+		left := q.Limit - len(page)
+		got, err = list(ctx, db, sql, []any{ws, from, from - window, int64(q.Type), clean(q.Name), int64(left)}, scanActivity)
+		page = append(page, got...)
+		from = max(from-window, 0)
+		if len(got) == left {
+			from = got[left-1].Seq - 1
+		}
+	}
+	return page, from, err
+}
+
+// newest is from, or where 0 stands for: the largest number there is.
+func (db *DB) newest(ctx context.Context, table, column string, ws, from int64) (int64, error) {
+	if from != 0 {
+		return from, nil
+	}
+	_, err := db.queryOne(ctx, `SELECT coalesce(max(`+column+`), 0) FROM `+table+` WHERE workspace = $1`, []any{ws}, &from)
+	return from, err
+}
+
+const decisionColumns = `d.workspace, d.seq, d.person, d.at, d.kind, d.subject, d.version, d.outcome, d.reason, d.detail, d.campaign, d.prev`
+
+func scanDecision(r row) (engine.Decision, error) {
+	var d engine.Decision
+	var who int64
+	var detail []byte
+	err := r.Scan(&d.Workspace, &d.Seq, &who, &d.At, &d.Kind, &d.Subject, &d.Version, &d.Outcome, &d.Reason, &detail, &d.Campaign, &d.Prev)
+	d.Person, d.Detail = uint32(who), value.Value(detail)
+	return d, err
+}
+
+const decisionsSQL = `WITH RECURSIVE w (seq, prev, n) AS (
+		SELECT d.seq, d.prev, CAST(1 AS BIGINT) FROM decisions d WHERE d.workspace = $1 AND d.seq = $2
+		UNION ALL
+		SELECT d.seq, d.prev, w.n + 1 FROM w CROSS JOIN decisions d
+		WHERE w.prev <> 0 AND w.n < $3 AND d.workspace = $1 AND d.seq = w.prev AND d.seq < w.seq
+	)
+	SELECT ` + decisionColumns + ` FROM w CROSS JOIN decisions d WHERE d.workspace = $1 AND d.seq = w.seq ORDER BY d.seq DESC`
+
+// Decisions lists a person's decisions, newest first, from the one with sequence from on: the head of the person's chain
+// or a next given before. campaign 0 is all, and decisions that concern no campaign. next and short pages are as in
+// Timeline.
+func (db *DB) Decisions(ctx context.Context, ws, from, campaign int64, limit int) (page []engine.Decision, next int64, err error) {
+	next = from
+	for i := 0; i < walkSteps && next != 0 && len(page) < limit; i++ {
+		step := int64(walkStep)
+		if campaign == 0 {
+			step = int64(limit - len(page))
+		}
+		at := next
+		next = 0
+		err = db.queryRows(ctx, decisionsSQL, []any{ws, at, step}, func(r row) error {
+			if len(page) == limit {
+				return nil
+			}
+			d, err := scanDecision(r)
+			if err != nil {
+				return err
+			}
+			next = d.Prev
+			if campaign == 0 || d.Campaign == campaign {
+				page = append(page, d)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, 0, err
+		}
+	}
+	return page, next, nil
+}
