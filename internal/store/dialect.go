@@ -4,8 +4,8 @@ package store
 // see set.
 type dialect struct {
 	name string
-	// forUpdate and forShare end a SELECT that locks its rows. SQLite has one writer, so nothing needs a lock there.
-	forUpdate, forShare string
+	// forUpdate ends a SELECT that locks its rows, see share. SQLite has one writer, so nothing needs a lock there.
+	forUpdate string
 	// exclusive makes the transaction wait for every other that runs it: for numbers taken as max + 1, and migrations.
 	exclusive string
 	// unique tells a violated unique index.
@@ -15,7 +15,15 @@ type dialect struct {
 var (
 	onSQLite   = dialect{name: "sqlite", unique: sqliteUnique}
 	onPostgres = dialect{
-		name: "postgres", forUpdate: " FOR UPDATE", forShare: " FOR SHARE",
+		name: "postgres", forUpdate: " FOR UPDATE",
 		exclusive: "SELECT pg_advisory_xact_lock(7810771)", unique: postgresUnique,
 	}
 )
+
+// share ends a SELECT that keeps the rows of one of its tables from being changed until the transaction ends.
+func (d *dialect) share(table string) string {
+	if d.forUpdate == "" {
+		return ""
+	}
+	return " FOR SHARE OF " + table
+}

@@ -10,8 +10,8 @@ import (
 type Mail struct {
 	ID        int64 // given by the store, ascending
 	Workspace int64
-	Delivery  int64 // number, 0 = none
-	Person    uint32
+	Delivery  int64  // number, 0 = none
+	Person    uint32 // 0 = nobody's
 	Sender    string // as in From
 	Recipient string // as in To
 	Subject   string
@@ -23,16 +23,32 @@ type Mail struct {
 // is being synced share the next transaction. The mail of a person who was deleted meanwhile is not kept, without error.
 func (db *DB) SaveMail(ctx context.Context, m Mail) error { return db.mails.do(ctx, m) }
 
-// saveMails locks the person's row, so that a deletion either sees the mail or makes it not be kept.
-func (db *DB) saveMails(ctx context.Context, mails []Mail) error {
-	sql := `WITH k (workspace, delivery, person, sender, recipient, subject, source, created) AS ({rows})
-		INSERT INTO mailbox (workspace, delivery, person, sender, recipient, subject, source, created)
+const (
+	insertMail = `INSERT INTO mailbox (workspace, delivery, person, sender, recipient, subject, source, created) `
+	// Locking the person's row makes a deletion either see the mail, or be seen.
+	insertPersonsMail = `WITH k (workspace, delivery, person, sender, recipient, subject, source, created) AS ({rows}) ` + insertMail + `
 		SELECT k.workspace, k.delivery, k.person, k.sender, k.recipient, k.subject, k.source, k.created
 		FROM k CROSS JOIN people p WHERE p.workspace = k.workspace AND p.person = k.person`
-	if db.dialect().forShare != "" {
-		sql += db.dialect().forShare + " OF p"
+)
+
+func (db *DB) saveMails(ctx context.Context, mails []Mail) error {
+	var theirs, nobodys []Mail
+	for _, m := range mails {
+		if m.Person != 0 {
+			theirs = append(theirs, m)
+		} else {
+			nobodys = append(nobodys, m)
+		}
 	}
-	rows := set{
+	all := []bulk{
+		{insertPersonsMail + db.dialect().share("p"), mailSet(theirs)},
+		{insertMail + rowsMark, mailSet(nobodys)},
+	}
+	return db.write(ctx, func(c conn) error { return c.execSets(ctx, all) })
+}
+
+func mailSet(mails []Mail) set {
+	return set{
 		col(mails, func(m Mail) int64 { return m.Workspace }),
 		col(mails, func(m Mail) int64 { return m.Delivery }),
 		col(mails, func(m Mail) int64 { return int64(m.Person) }),
@@ -42,7 +58,6 @@ func (db *DB) saveMails(ctx context.Context, mails []Mail) error {
 		col(mails, func(m Mail) []byte { return append([]byte{}, m.Source...) }),
 		col(mails, func(m Mail) int64 { return m.Created }),
 	}
-	return db.write(ctx, func(c conn) error { return c.execSets(ctx, []bulk{{sql, rows}}) })
 }
 
 // groupTimeout bounds one shared write, which no caller's context may cut short.

@@ -29,7 +29,15 @@ func TestSaveMail(t *testing.T) {
 				}
 			})
 		}
+		wg.Go(func() {
+			if err := db.SaveMail(t.Context(), store.Mail{Workspace: 1}); err != nil {
+				t.Error(err)
+			}
+		})
 		wg.Wait()
+		if n := count(t, db, `mailbox WHERE person = 0`); n != 1 {
+			t.Errorf("%d mails of nobody, want 1", n)
+		}
 		if n := count(t, db, `mailbox WHERE workspace = 1 AND person = 2 AND sender = 'a@x' AND recipient = 'b@y' AND source IS NOT NULL AND created = 9`); n != 300 {
 			t.Errorf("%d mails, want 300", n)
 		}

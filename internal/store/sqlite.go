@@ -69,7 +69,7 @@ func dsn(path string, pragmas ...string) string {
 // openWriter sets what the guarantees rest on: WAL, and a sync of it at each commit. The WAL is written back by the
 // writer when it has grown to 16 MB, in one go, instead of at every fourth frame.
 func openWriter(path string) (*sqliteConn, error) {
-	c, err := (&sqlite.Driver{}).Open(dsn(path, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-65536)",
+	c, err := (&sqlite.Driver{}).Open(dsn(path, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-131072)",
 		"wal_autocheckpoint(4000)", "journal_size_limit(67108864)"))
 	if err != nil {
 		return nil, err
