@@ -62,8 +62,8 @@ func ParseFile(name string, yaml []byte) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A key that no definition knows is said first, with the word that was meant; then what the definitions say
-	// themselves, which is better English than a schema's.
+	// A slip of the pen is said first, wherever it is; then what the definitions say themselves, which is better English
+	// than a schema's.
 	if err := d.first(misfits, true); err != nil {
 		return nil, err
 	}
@@ -80,6 +80,9 @@ func (d *Document) read(v value.Value) error {
 	}
 	if !value.Equal(v.Get("schema"), value.Int(1)) {
 		return d.fail("schema", fault.New(fault.Invalid, "must be 1, the version of the file's form"))
+	}
+	if err := journey.Only(v, "", append([]string{"schema", "workspace"}, Kinds()...)...); err != nil {
+		return d.within("", err)
 	}
 	d.Schema = 1
 	w := v.Get("workspace")
@@ -165,11 +168,7 @@ func (d *Document) within(path string, err error) error {
 	if !errors.As(err, &f) {
 		f = fault.New(fault.Invalid, "%s", err)
 	}
-	full := path
-	if f.Field != "" {
-		full += "." + f.Field
-	}
-	return d.fail(full, f)
+	return d.fail(path+"."+f.Field, f)
 }
 
 // fail places err at path, or at the nearest thing around it that is in the file.

@@ -1,6 +1,8 @@
 package definition
 
 import (
+	"fmt"
+
 	"rapport.example/internal/fault"
 	"rapport.example/internal/journey"
 	"rapport.example/internal/message"
@@ -33,9 +35,35 @@ func ParseSegment(doc value.Value) (*Segment, error) {
 	case !s.Manual && conditions == nil:
 		return nil, fault.Field("conditions", "must be there, unless the segment is manual: true")
 	case !s.Manual:
-		s.Condition, err = segment.Parse(conditions, "conditions")
+		if s.Condition, err = segment.Parse(conditions, "conditions"); err == nil {
+			err = noProperties(conditions, "conditions")
+		}
 	}
 	return s, err
+}
+
+// noProperties refuses conditions on the data of "the" event: a segment is about a person at any time, and no event is
+// at hand. Those on the events that a condition counts stand in its where. v was parsed as a condition.
+func noProperties(v value.Value, path string) error {
+	if v.Get("property") != nil {
+		return fault.Field(path, "a segment knows no event that this property could be of; write {event: name, where: {property: …}}")
+	}
+	for _, group := range [...]string{"all", "any", "none", "not"} {
+		g := v.Get(group)
+		if g.Kind() == value.Object {
+			if err := noProperties(g, path+"."+group); err != nil {
+				return err
+			}
+		}
+		i := 0
+		for e := range g.Elements() {
+			if err := noProperties(e, fmt.Sprintf("%s.%s[%d]", path, group, i)); err != nil {
+				return err
+			}
+			i++
+		}
+	}
+	return nil
 }
 
 // ParseTransactional reads a transactional message: id, name, description and the fields of an email.

@@ -26,9 +26,9 @@ const SchemaID = "https://rapport.example/schema/workspace-1.json"
 
 // misfit is one place where a document does not fit the schema.
 type misfit struct {
-	path    string // with dots only
-	unknown bool   // a key that is not known there
-	msg     string
+	path string // with dots only
+	slip bool   // a key that is not known there, but close to one that is
+	msg  string
 }
 
 // compileSchema is done anew for each file: a few milliseconds, and nothing global.
@@ -73,7 +73,11 @@ func gather(e *jsonschema.ValidationError, out *[]misfit) {
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
 		for _, name := range k.Properties {
-			*out = append(*out, misfit{dotted(path, name), true, unknownKey(e.SchemaURL, name)})
+			m := misfit{path: dotted(path, name), msg: "unknown key"}
+			if near := fault.Nearest(name, keysAt(e.SchemaURL)); near != "" {
+				m.slip, m.msg = true, "unknown key, did you mean "+near+"?"
+			}
+			*out = append(*out, m)
 		}
 		return
 	case *kind.AnyOf, *kind.OneOf:
@@ -97,15 +101,6 @@ func leafText(e *jsonschema.ValidationError) string {
 		return u.Errors[0].Error.String()
 	}
 	return "does not fit the schema"
-}
-
-// unknownKey offers the nearest key that the schema knows at this place.
-func unknownKey(schemaURL, name string) string {
-	known := keysAt(schemaURL)
-	if near := fault.Nearest(name, known); near != "" {
-		return "unknown key, did you mean " + near + "?"
-	}
-	return "unknown key, expected one of " + strings.Join(known, ", ")
 }
 
 // keysAt lists the properties of the schema at a URL whose fragment is a JSON pointer.
@@ -140,11 +135,11 @@ func keysAt(url string) []string {
 	return names
 }
 
-// first is the misfit that stands first in the file, of the unknown keys only or of all; nil if there is none.
-func (d *Document) first(misfits []misfit, unknown bool) error {
+// first is the misfit that stands first in the file, of the slips only or of all; nil if there is none.
+func (d *Document) first(misfits []misfit, slips bool) error {
 	var best *FileError
 	for _, m := range misfits {
-		if unknown && !m.unknown {
+		if slips && !m.slip {
 			continue
 		}
 		var f *FileError

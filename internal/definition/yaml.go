@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 
 	"rapport.example/internal/fault"
 	"rapport.example/internal/value"
@@ -19,6 +21,8 @@ const (
 	maxYAMLNodes = 200_000
 	maxYAMLFlow  = 1000 // open brackets, in text too
 )
+
+var jsonNumber = regexp.MustCompile(`^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$`)
 
 // reader turns a YAML tree into JSON and remembers where each value stood.
 type reader struct {
@@ -118,7 +122,16 @@ func (r *reader) fail(n ast.Node, path, format string, args ...any) error {
 	return &placed{markOf(n), path, fault.New(fault.Invalid, format, args...)}
 }
 
+// markOf is where n begins. The library lets a mapping begin at its first colon.
 func markOf(n ast.Node) mark {
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		if len(m.Values) > 0 && !m.IsFlowStyle {
+			return markOf(m.Values[0].Key)
+		}
+	case *ast.MappingValueNode:
+		return markOf(m.Key)
+	}
 	if n != nil {
 		if t := n.GetToken(); t != nil && t.Position != nil {
 			return mark{t.Position.Line, t.Position.Column}
@@ -168,6 +181,9 @@ func (r *reader) scalar(n ast.Node, path string) ([]byte, error) {
 	case *ast.BoolNode:
 		return value.OfBool(n.Value), nil
 	case *ast.StringNode:
+		if n.Token.Type == token.StringType && jsonNumber.MatchString(n.Value) { // 1e9, which the library takes for text
+			return []byte(n.Value), nil
+		}
 		return value.Quote(n.Value), nil
 	case *ast.LiteralNode:
 		return value.Quote(n.Value.Value), nil

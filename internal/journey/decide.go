@@ -96,7 +96,7 @@ func (w *walk) refuse(reason string, detail value.Value) {
 
 // enter starts the journey and walks on from the first node.
 func (w *walk) enter() {
-	cause := "entered the segment " + w.c.Trigger.Segment
+	cause := "entering the segment " + w.c.Trigger.Segment
 	if w.c.Trigger.Event != "" {
 		cause = "the event " + w.c.Trigger.Event
 	}

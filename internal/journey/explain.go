@@ -41,9 +41,9 @@ func explain(n *segment.Node, subj segment.Subject, now int64) (string, value.Va
 }
 
 func sentence(l segment.Line) string {
-	is := " is false"
+	is := ": false"
 	if l.Match {
-		is = " is true"
+		is = ": true"
 	}
 	if l.Value == "" {
 		return l.Sentence + is

@@ -200,7 +200,7 @@ func delay(v value.Value, path string) (int64, error) {
 	}
 	ms, err := segment.ParseDuration(v.Text())
 	if err != nil {
-		return 0, fault.Field(path, "must be a duration: %s", err)
+		return 0, fault.Field(path, "%s", err)
 	}
 	return ms, nil
 }
