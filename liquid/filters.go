@@ -3,7 +3,9 @@ package liquid
 import (
 	"fmt"
 	"html"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,8 +14,11 @@ import (
 	"github.com/osteele/liquid/filters"
 )
 
-// needFilter is the one that the scanner puts where a value must be.
-const needFilter = "_need"
+// The filters that the scanner puts where a value must be, and behind what a loop goes over.
+const (
+	needFilter = "_need"
+	eachFilter = "_each"
+)
 
 // table is a set of filters by name; a filter is a function as the engine takes it.
 type table map[string]any
@@ -42,12 +47,24 @@ func all(o Options) table {
 		}
 		return v, nil
 	}
+	t[eachFilter] = pairs
 	return t
 }
 
-// known reports whether authors may use the filter.
-func known(name string) bool {
-	return name != needFilter && all(Options{})[name] != nil
+// pairs is what a loop goes over: for a mapping its [name, value] pairs by name, so that the same data always gives the
+// same mail. What is missing has no elements, which leads a loop to its else.
+func pairs(v any) any {
+	switch v := v.(type) {
+	case nil:
+		return []any{}
+	case map[string]any:
+		out := make([]any, 0, len(v))
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			out = append(out, []any{k, v[k]})
+		}
+		return out
+	}
+	return v
 }
 
 // use adds the filters that a template needs to c, each charging b for what goes in and comes out.
@@ -109,7 +126,7 @@ func texts() table {
 			return strings.ReplaceAll(s, old, new), nil
 		},
 		"join":          join,
-		"slice":         slice,
+		"slice":         part,
 		"truncate":      truncate,
 		"truncatewords": truncateWords,
 	}
@@ -139,8 +156,8 @@ func join(list []any, sep func(string) string) (string, error) {
 	return strings.Join(parts, by), nil
 }
 
-// slice takes length characters from start on; a start below zero counts from the end.
-func slice(s string, start int, length func(int) int) string {
+// part takes length characters from start on; a start below zero counts from the end.
+func part(s string, start int, length func(int) int) string {
 	rs := []rune(s)
 	n := length(1)
 	if start < 0 {

@@ -66,7 +66,7 @@ func Parse(text string) (t *Template, err error) {
 	if len(text) > MaxSource {
 		return nil, &Error{Msg: fmt.Sprintf("is longer than %d bytes", MaxSource)}
 	}
-	s := scanner{text: text, line: 1, filters: map[string]bool{}}
+	s := scanner{text: text, line: 1, known: all(Options{}), filters: map[string]bool{}}
 	if err := s.run(); err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 // inside of one, applies filters to what is missing and lets loops run without end:
 //
 //   - {{ a.b | upcase }} becomes {{ a.b | _need: "a.b" | upcase }}, unless there is a default
-//   - a loop begins with {% _turn %}, which counts
+//   - a loop begins with {% _turn %}, which counts, and goes over EXPR | _each, which gives mappings an order
 //   - capture becomes _capture, which is bounded; raw becomes a tag that holds its text
 //   - a comment loses its text
 type scanner struct {
@@ -21,7 +21,8 @@ type scanner struct {
 	line    int
 	depth   int
 	out     strings.Builder
-	filters map[string]bool
+	known   table           // the filters there are
+	filters map[string]bool // those in use
 }
 
 var (
@@ -29,6 +30,7 @@ var (
 	blocks     = []string{"if", "unless", "case", "for", "tablerow", "capture"}
 	operators  = regexp.MustCompile(`[=<>]|\b(?:and|or|contains)\b`)
 	filterForm = regexp.MustCompile(`^\s*(\w+)`)
+	modifier   = regexp.MustCompile(`\s(?:reversed\b|(?:limit|offset|cols):)`)
 	quoted     = regexp.MustCompile(`"[^"]*"|'[^']*'`)
 )
 
@@ -159,7 +161,7 @@ func (s *scanner) filter(part string) (string, error) {
 	if m == nil {
 		return "", s.fail("there is no filter behind |")
 	}
-	if !known(m[1]) {
+	if m[1][0] == '_' || s.known[m[1]] == nil {
 		return "", s.fail("there is no filter %s", m[1])
 	}
 	s.filters[m[1]] = true
@@ -199,6 +201,10 @@ func (s *scanner) statement(opener, name, args, closer string) error {
 	case "endcapture":
 		name = "end" + captureBlock
 	}
+	if loop {
+		s.filters[eachFilter] = true
+		args = each(args)
+	}
 	if args != "" {
 		args = " " + args
 	}
@@ -207,6 +213,16 @@ func (s *scanner) statement(opener, name, args, closer string) error {
 		s.out.WriteString("{% " + turnTag + " %}")
 	}
 	return nil
+}
+
+// each adds the filter behind the expression of a loop, before reversed, limit, offset and cols.
+func each(args string) string {
+	masked := quoted.ReplaceAllStringFunc(args, func(q string) string { return strings.Repeat("x", len(q)) })
+	end := len(args)
+	if m := modifier.FindStringIndex(masked); m != nil {
+		end = m[0]
+	}
+	return args[:end] + " | " + eachFilter + args[end:]
 }
 
 // verbatim reads to the end of raw or comment.
