@@ -73,7 +73,7 @@ func parseYAML(data []byte) (file *ast.File, err error) {
 			file, err = nil, &placed{mark{1, 1}, "", fault.New(fault.Invalid, "is not valid YAML")}
 		}
 	}()
-	file, err = parser.ParseBytes(data, 0)
+	file, err = parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey()) // the reader refuses duplicates itself, in linear time
 	if err == nil {
 		return file, nil
 	}
