@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"sync"
 	"time"
 
 	"rapport.example/internal/fault"
@@ -33,6 +34,8 @@ type DB struct {
 	log    *slog.Logger
 	secret []byte
 	mails  group[Mail]
+	once   sync.Once // closes
+	closed error     // what closing said
 }
 
 // backend is one of the two databases. Errors are the driver's, wrapped with what was being done.
@@ -112,10 +115,13 @@ func connect(ctx context.Context, o Options) (backend, error) {
 	}
 }
 
-// Close waits for running transactions and closes all connections.
+// Close waits for running transactions and closes all connections; methods fail from then on. Doing it again is harmless.
 func (db *DB) Close() error {
-	db.mails.wait()
-	return db.close()
+	db.once.Do(func() {
+		db.mails.wait()
+		db.closed = db.close()
+	})
+	return db.closed
 }
 
 // Ping reports whether the database answers.

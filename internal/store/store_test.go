@@ -173,3 +173,20 @@ func TestTransient(t *testing.T) {
 		}
 	})
 }
+
+func TestCloseTwice(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		for range 2 {
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := db.EnsurePartitions(t.Context(), 1); err == nil {
+			t.Error("a write succeeded after Close")
+		}
+		if err := db.Ping(t.Context()); err == nil {
+			t.Error("a read succeeded after Close")
+		}
+	})
+}
