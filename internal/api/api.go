@@ -42,8 +42,8 @@ type Auth uint8
 // The kinds of authentication.
 const (
 	Open     Auth = iota // none
-	TrackKey             // Basic site_id:api_key
-	AppKey               // Bearer App API key
+	TrackKey             // Basic site_id:api_key, or Bearer with an agent key of scope write
+	AppKey               // Bearer App API key, or, to read, an agent key of scope read
 	AdminKey             // Bearer admin key, which opens every workspace: Call.Workspace is 0
 	AgentKey             // Bearer agk_…
 	WriteKey             // Basic with the write key as user name

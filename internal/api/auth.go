@@ -3,6 +3,8 @@ package api
 import (
 	"crypto/subtle"
 	"encoding/base64"
+	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,6 +73,30 @@ func (k *Keys) admit(s *snapshot, e *entry, now time.Time) (Access, error) {
 	return a, nil
 }
 
+// agent decides whether an agent key may use the route: by its scopes, and never to send. What it may do is told in a
+// header, so that an agent can know before it tries.
+func (c *Call) agent() error {
+	if c.Credential == nil || c.Credential.Kind != workspace.Agent || c.Route.Auth == AgentKey {
+		return nil
+	}
+	scopes := c.Credential.Scopes
+	if scopes == nil {
+		scopes = []string{"read", "write"}
+	}
+	c.W.Header().Set("X-Rapport-Scopes", strings.Join(scopes, ", "))
+	need := "read"
+	switch {
+	case c.Route.Auth == TrackKey:
+		need = "write"
+	case c.Route.Method != http.MethodGet:
+		return fault.New(fault.Forbidden, "agent keys read through the App API and write through the Track API; they cannot do this")
+	}
+	if !slices.Contains(scopes, need) {
+		return fault.New(fault.Forbidden, "this agent key lacks the scope %s", need)
+	}
+	return nil
+}
+
 func unauthorized() error { return fault.New(fault.Unauthorized, "Unauthorized request") }
 
 // check reads the header as the kind of authentication wants it and finds its credential; nil if there is none.
@@ -95,7 +121,7 @@ func (s *snapshot) check(header string, auth Auth) *entry {
 		return s.find(workspace.App, "", rest)
 	case bearer && auth == AdminKey:
 		return s.find(workspace.Admin, "", rest)
-	case bearer && auth == AgentKey:
+	case bearer && (auth == AgentKey || (auth == TrackKey || auth == AppKey) && strings.HasPrefix(rest, "agk_")):
 		return s.find(workspace.Agent, "", rest)
 	}
 	return nil

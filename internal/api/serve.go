@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rapport.example/internal/fault"
+	"rapport.example/internal/workspace"
 )
 
 // Options is what a Mux works with.
@@ -20,6 +21,9 @@ type Options struct {
 	Log     *slog.Logger
 	// Fallback answers paths that are neither routes nor under a prefix of an API; nil = 404.
 	Fallback http.Handler
+	// Session returns the admin key of a request's session, nil if there is none; it refuses requests of other sites. Routes
+	// with AdminKey take it where no Authorization is sent. nil = there are no sessions.
+	Session func(*http.Request) *workspace.Credential
 	// Observe is told about every answer, for metrics; nil = nobody is. route is nil where none matched.
 	Observe func(route *Route, status int, took time.Duration)
 }
@@ -149,12 +153,18 @@ func (m *Mux) serve(c *Call) {
 
 // admit authenticates and counts.
 func (m *Mux) admit(c *Call) error {
-	if c.Route.Auth != Open {
+	if c.Route.Auth == AdminKey && m.o.Session != nil && c.R.Header.Get("Authorization") == "" {
+		c.Credential = m.o.Session(c.R)
+	}
+	if c.Route.Auth != Open && c.Credential == nil {
 		a, err := m.o.Keys.Authenticate(c.R.Header.Get("Authorization"), c.Route.Auth, c.Now)
 		if err != nil {
 			return err
 		}
 		c.Credential, c.Workspace, c.Partition = a.Credential, a.Workspace.ID, a.Workspace.Partition
+		if err := c.agent(); err != nil {
+			return err
+		}
 	}
 	if m.o.Limiter == nil || c.Route.Limit == Unlimited {
 		return nil

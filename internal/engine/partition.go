@@ -106,7 +106,7 @@ func (p *partition) adopt(ctx context.Context) error {
 		return fmt.Errorf("identify the log: %w", err)
 	}
 	if p.lease.Stream != "" && p.lease.Stream != id {
-		return fmt.Errorf("partition %d was read from another log (%s) than the one that is here (%s): the data folder or database was restored without its log; `rapport recover` accepts the log that is here", p.lease.Partition, p.lease.Stream, id)
+		return fmt.Errorf("partition %d was read from another log (%s) than the one that is here (%s): the data folder or database was restored without its log; restore both together, or make a new data folder with rapport restore", p.lease.Partition, p.lease.Stream, id)
 	}
 	p.stream = id
 	last, err := p.e.o.Log.Last(ctx, p.lease.Partition)

@@ -1,0 +1,167 @@
+// Command rapport is the customer-messaging platform: the server, and the tools that talk to one.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"rapport.example/internal/config"
+	"rapport.example/internal/fault"
+	"rapport.example/internal/server"
+)
+
+// The exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // it was tried and did not work
+	exitUsage  = 2 // the command line is wrong, or something that it needs is missing
+)
+
+// app is what a command runs with.
+type app struct {
+	out, err io.Writer
+	in       io.Reader
+}
+
+// cli is the whole command line.
+type cli struct {
+	Serve      serveCmd      `cmd:"" help:"Run the server."`
+	Demo       demoCmd       `cmd:"" help:"Run a server on a scratch folder with believable people and live traffic."`
+	Apply      applyCmd      `cmd:"" help:"Create and change what a workspace file names."`
+	Export     exportCmd     `cmd:"" help:"Write a workspace as a file that apply reads."`
+	Keys       keysCmd       `cmd:"" help:"Create, list and revoke keys."`
+	Why        whyCmd        `cmd:"" help:"Tell why a person got a message, or did not."`
+	Clock      clockCmd      `cmd:"" help:"Show or move a workspace's clock, to see what happens later."`
+	Backup     backupCmd     `cmd:"" help:"Copy the state of a running server into a folder."`
+	Restore    restoreCmd    `cmd:"" help:"Make a data folder from a backup."`
+	Migrate    migrateCmd    `cmd:"" help:"Bring a database to this program's schema without serving."`
+	MCP        mcpCmd        `cmd:"" name:"mcp" help:"Serve an AI agent over standard input and output."`
+	Bench      benchCmd      `cmd:"" help:"Measure this machine: requests, applied events, mail."`
+	Completion completionCmd `cmd:"" help:"Print shell completion."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], &app{out: os.Stdout, err: os.Stderr, in: os.Stdin})
+	stop()
+	os.Exit(code)
+}
+
+// run parses args, runs the command and turns its error into an exit code.
+func run(ctx context.Context, args []string, a *app) int {
+	var c cli
+	exited := -1
+	args, err := secretFiles(args)
+	if err != nil {
+		fmt.Fprintln(a.err, "rapport:", err)
+		return exitUsage
+	}
+	p, err := kong.New(&c, kong.Name("rapport"), kong.Description("Rapport decides who gets which message when. https://rapport.example"),
+		kong.Writers(a.out, a.err), kong.Exit(func(code int) { exited = code }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Bind(a), kong.BindTo(ctx, (*context.Context)(nil)), kong.Help(helpWithExamples))
+	if err != nil {
+		fmt.Fprintln(a.err, "rapport:", err)
+		return exitUsage
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := p.Parse(args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(a.err, "rapport: %v\nTry rapport --help.\n", err)
+		return exitUsage
+	}
+	if err := k.Run(p); err != nil {
+		return report(a, err)
+	}
+	return exitOK
+}
+
+// report prints an error for a person: what went wrong and what to do, without internals of known kinds.
+func report(a *app, err error) int {
+	if errors.Is(err, context.Canceled) {
+		return exitFailed
+	}
+	fmt.Fprintln(a.err, "rapport:", err)
+	var f *fault.Error
+	if errors.As(err, &f) && f.Kind == fault.Invalid {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// secretFiles sets RAPPORT_X from the file that RAPPORT_X_FILE names, so that secrets can come from files.
+func secretFiles(args []string) ([]string, error) {
+	for _, kv := range os.Environ() {
+		name, path, _ := strings.Cut(kv, "=")
+		plain, ok := strings.CutSuffix(name, "_FILE")
+		if !ok || !strings.HasPrefix(name, "RAPPORT_") || path == "" {
+			continue
+		}
+		if os.Getenv(plain) != "" {
+			return nil, fault.Field(name, "and %s are both set; keep one", plain)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fault.Wrap(fault.Invalid, err, "cannot read the file of "+name)
+		}
+		if err := os.Setenv(plain, strings.TrimRight(string(b), "\r\n")); err != nil {
+			return nil, fmt.Errorf("set %s: %w", plain, err)
+		}
+	}
+	return args, nil
+}
+
+// logger is the server's, on standard error.
+func logger(a *app, o *config.Serve) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.LogLevel)); err != nil {
+		level = slog.LevelInfo
+	}
+	h := &slog.HandlerOptions{Level: level}
+	if o.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(a.err, h))
+	}
+	return slog.New(slog.NewTextHandler(a.err, h))
+}
+
+type serveCmd struct {
+	config.Serve `embed:""`
+}
+
+// Run is the command.
+func (c *serveCmd) Run(ctx context.Context, a *app) error {
+	log := logger(a, &c.Serve)
+	return server.Run(ctx, c.Serve, log, func(i server.Info) {
+		printCredentials(a, i)
+		log.Info("serving", "url", i.URL, "development_mailbox", i.Mailbox)
+	})
+}
+
+// printCredentials shows what the first start has made. It is the only time that the secrets are seen.
+func printCredentials(a *app, i server.Info) {
+	if !i.Fresh {
+		return
+	}
+	fmt.Fprintln(a.out, "A new workspace was made. These credentials are shown once:")
+	for _, k := range i.Credentials {
+		if k.SiteID != "" {
+			fmt.Fprintf(a.out, "  %-6s site id %s, api key %s\n", k.Kind, k.SiteID, k.Secret)
+			continue
+		}
+		fmt.Fprintf(a.out, "  %-6s %s\n", k.Kind, k.Secret)
+	}
+}

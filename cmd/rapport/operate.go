@@ -1,0 +1,304 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"rapport.example/internal/api/admin"
+	"rapport.example/internal/config"
+	"rapport.example/internal/fault"
+	"rapport.example/internal/id"
+	"rapport.example/internal/mcp"
+	"rapport.example/internal/server"
+	"rapport.example/internal/workspace"
+)
+
+type keysCmd struct {
+	Create keysCreateCmd `cmd:"" help:"Create a key and print its secret, once."`
+	List   keysListCmd   `cmd:"" help:"List keys without their secrets."`
+	Revoke keysRevokeCmd `cmd:"" help:"Revoke a key at once."`
+}
+
+type keysCreateCmd struct {
+	remote
+	Kind      string   `required:"" enum:"track,app,write,admin,agent" help:"What the key opens: track, app, write, admin or agent."`
+	Name      string   `help:"Label, to recognise it later." placeholder:"TEXT"`
+	Scopes    []string `help:"Of agent keys: read, write. Default: both." placeholder:"SCOPE"`
+	ExpiresIn string   `help:"Lifetime, like 90d. Default: it does not expire." placeholder:"DURATION"`
+}
+
+// Run is the command.
+func (c *keysCreateCmd) Run(ctx context.Context, a *app) error {
+	var out admin.Secret
+	req := admin.KeyRequest{Kind: workspace.Kind(c.Kind), Name: c.Name, Workspace: c.Workspace, Scopes: c.Scopes, ExpiresIn: c.ExpiresIn}
+	if err := c.call(ctx, http.MethodPost, "keys", nil, req, &out); err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.print(out)
+	}
+	fmt.Fprintln(a.out, credentialLine(out))
+	return nil
+}
+
+type keysListCmd struct {
+	remote
+	Kind string `enum:"track,app,write,admin,agent," default:"" help:"Only keys of this kind."`
+}
+
+// Run is the command.
+func (c *keysListCmd) Run(ctx context.Context, a *app) error {
+	var out admin.KeysAnswer
+	if err := c.call(ctx, http.MethodGet, "keys", nil, nil, &out); err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.print(out)
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tKIND\tWORKSPACE\tNAME\tSITE ID\tSTARTS WITH\tCREATED\tLAST USED\tSTATE")
+	for _, k := range out.Keys {
+		if c.Kind != "" && string(k.Kind) != c.Kind {
+			continue
+		}
+		state := "valid"
+		switch {
+		case k.Revoked != 0:
+			state = "revoked " + day(k.Revoked)
+		case k.Expires != 0:
+			state = "until " + day(k.Expires)
+		}
+		ws := strconv.FormatInt(k.Workspace, 10)
+		if k.Workspace == 0 {
+			ws = "all"
+		}
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s…\t%s\t%s\t%s\n", k.ID, k.Kind, ws, k.Name, k.SiteID, k.Prefix, day(k.Created), day(k.LastUsed), state)
+	}
+	return w.Flush()
+}
+
+func day(sec int64) string {
+	if sec == 0 {
+		return "never"
+	}
+	return time.Unix(sec, 0).UTC().Format("2006-01-02")
+}
+
+type keysRevokeCmd struct {
+	remote
+	ID int64 `arg:"" help:"Number of the key, from keys list."`
+}
+
+// Run is the command.
+func (c *keysRevokeCmd) Run(ctx context.Context, a *app) error {
+	if err := c.call(ctx, http.MethodDelete, "keys/"+strconv.FormatInt(c.ID, 10), nil, nil, nil); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "key %d is revoked\n", c.ID)
+	return nil
+}
+
+type whyCmd struct {
+	remote
+	Person   string `arg:"" help:"The person's id, email or cio_…"`
+	Campaign string `help:"Only decisions of this campaign: its id in the workspace file, or its number." placeholder:"ID"`
+	Limit    int    `help:"How many decisions at most, newest first." default:"50"`
+}
+
+// Run is the command.
+func (c *whyCmd) Run(ctx context.Context, a *app) error {
+	q := url.Values{"limit": {strconv.Itoa(c.Limit)}}
+	if c.Campaign != "" {
+		q.Set("campaign", c.Campaign)
+	}
+	var out admin.WhyAnswer
+	if err := c.call(ctx, http.MethodGet, "people/"+url.PathEscape(c.Person)+"/why", q, nil, &out); err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.print(out)
+	}
+	if len(out.Decisions) == 0 {
+		fmt.Fprintln(a.out, "nothing was decided about this person yet")
+	}
+	for _, d := range out.Decisions {
+		fmt.Fprintf(a.out, "%s  %-8s %s: %s\n", time.Unix(d.At, 0).UTC().Format("2006-01-02 15:04:05"), d.Kind, d.Subject, d.Outcome)
+		fmt.Fprintf(a.out, "%21s%s\n", "", d.Reason)
+	}
+	if out.Next != "" {
+		fmt.Fprintln(a.out, "older decisions are left out; --limit shows more")
+	}
+	return nil
+}
+
+type clockCmd struct {
+	Show    clockShowCmd    `cmd:"" help:"Print the workspace's time."`
+	Set     clockSetCmd     `cmd:"" help:"Move the clock forward to a moment."`
+	Advance clockAdvanceCmd `cmd:"" help:"Move the clock forward by a duration, like 72h or 3d."`
+}
+
+type clockShowCmd struct{ remote }
+
+// Run is the command.
+func (c *clockShowCmd) Run(ctx context.Context, a *app) error {
+	return c.clock(ctx, a, http.MethodGet, nil)
+}
+
+type clockSetCmd struct {
+	remote
+	Moment string `arg:"" help:"RFC 3339 or Unix seconds."`
+}
+
+// Run is the command.
+func (c *clockSetCmd) Run(ctx context.Context, a *app) error {
+	return c.clock(ctx, a, http.MethodPost, map[string]any{"set": c.Moment})
+}
+
+type clockAdvanceCmd struct {
+	remote
+	Duration string `arg:"" help:"Like 90m, 72h or 3d."`
+}
+
+// Run is the command.
+func (c *clockAdvanceCmd) Run(ctx context.Context, a *app) error {
+	return c.clock(ctx, a, http.MethodPost, map[string]any{"advance": c.Duration})
+}
+
+func (r *remote) clock(ctx context.Context, a *app, method string, body any) error {
+	var out admin.ClockAnswer
+	if err := r.call(ctx, method, "clock", nil, body, &out); err != nil {
+		return err
+	}
+	if r.JSON {
+		return a.print(out)
+	}
+	fmt.Fprintf(a.out, "%s", out.Time)
+	if out.Offset != 0 {
+		fmt.Fprintf(a.out, "  (%s ahead of real time)", time.Duration(out.Offset)*time.Second)
+	}
+	fmt.Fprintln(a.out)
+	return nil
+}
+
+type backupCmd struct {
+	remote
+	To string `arg:"" help:"File to write; it must not exist." placeholder:"FILE"`
+}
+
+// Run is the command.
+func (c *backupCmd) Run(ctx context.Context, a *app) error {
+	f, err := os.OpenFile(c.To, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "cannot make the backup file")
+	}
+	err = c.call(ctx, http.MethodPost, "backup", nil, nil, io.Writer(f))
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		if rerr := os.Remove(c.To); rerr != nil {
+			fmt.Fprintln(a.err, "rapport: the broken backup could not be removed:", rerr)
+		}
+		return err
+	}
+	info, err := os.Stat(c.To)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "%s: %d bytes\n", c.To, info.Size())
+	return nil
+}
+
+type restoreCmd struct {
+	From string `arg:"" help:"File that rapport backup wrote." placeholder:"FILE"`
+	Data string `required:"" help:"Data folder to make; it must be empty or absent." placeholder:"DIR"`
+}
+
+// Run is the command.
+func (c *restoreCmd) Run(a *app) error {
+	if err := server.Restore(c.From, c.Data); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "restored; start it with: rapport serve --data %s\n", c.Data)
+	return nil
+}
+
+type migrateCmd struct {
+	Data        string `help:"Data folder." default:"./rapport-data" env:"RAPPORT_DATA" placeholder:"DIR"`
+	DatabaseURL string `name:"database-url" help:"PostgreSQL database instead." env:"RAPPORT_DATABASE_URL" placeholder:"URL"`
+}
+
+// Run is the command.
+func (c *migrateCmd) Run(ctx context.Context, a *app) error {
+	done, err := server.Migrate(ctx, config.Serve{Data: c.Data, DatabaseURL: c.DatabaseURL})
+	if err != nil {
+		return err
+	}
+	for _, name := range done {
+		fmt.Fprintln(a.out, "applied", name)
+	}
+	if len(done) == 0 {
+		fmt.Fprintln(a.out, "the schema is up to date")
+	}
+	return nil
+}
+
+type mcpCmd struct {
+	Server   string `help:"Address of the running server." default:"http://127.0.0.1:8080" env:"RAPPORT_SERVER" placeholder:"URL"`
+	AgentKey string `help:"Agent key (agk_…)." env:"RAPPORT_AGENT_KEY" placeholder:"KEY"`
+}
+
+// Run is the command.
+func (c *mcpCmd) Run(ctx context.Context, a *app) error {
+	if !strings.HasPrefix(c.AgentKey, "agk_") {
+		return fault.New(fault.Invalid, "no agent key: set RAPPORT_AGENT_KEY, RAPPORT_AGENT_KEY_FILE or --agent-key to a key that starts with agk_ (rapport keys create --kind agent)")
+	}
+	config := config.Serve{LogLevel: "warn"}
+	s, err := mcp.New(mcp.Options{URL: strings.TrimSuffix(c.Server, "/"), Key: c.AgentKey, Secret: []byte(id.Secret(32)), Version: version(), Logger: logger(a, &config)})
+	if err != nil {
+		return err
+	}
+	return s.Stdio(ctx)
+}
+
+type versionCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Run is the command.
+func (c *versionCmd) Run(a *app) error {
+	if c.JSON {
+		return a.print(map[string]string{"version": version()})
+	}
+	fmt.Fprintln(a.out, "rapport", version())
+	return nil
+}
+
+// version is the module's version, or the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return "development, commit " + s.Value
+		}
+	}
+	return "development"
+}

@@ -1,0 +1,139 @@
+package server
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"rapport.example/internal/api"
+	"rapport.example/internal/api/admin"
+	"rapport.example/internal/api/app"
+	"rapport.example/internal/api/track"
+	"rapport.example/internal/definition"
+	"rapport.example/internal/ingest"
+	"rapport.example/internal/link"
+	"rapport.example/internal/mcp"
+	"rapport.example/internal/workspace"
+)
+
+// handler joins the surfaces on one port.
+func (s *server) handler(signer *link.Signer) (http.Handler, error) {
+	surface := admin.New(admin.Options{
+		Store: s.db, Keys: s.keys, Log: s.writes, Secret: s.db.Secret(), Now: s.now, Logger: s.log, BaseURL: s.o.BaseURL,
+		Applied: s.fresh.Applied, Fresh: s.fresh.Fresh, Backup: s.backupIfEmbedded(), Status: s.status,
+	})
+	agents, err := mcp.New(mcp.Options{URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent})
+	if err != nil {
+		return nil, err
+	}
+	limits := api.Limits{Track: s.o.LimitTrack, App: s.o.LimitApp, Send: s.o.LimitSend}
+	if s.o.Limits == "off" {
+		limits = api.Limits{}
+	}
+	tables := [][]api.Route{
+		track.Routes(track.Options{Log: s.writes, BaseURL: s.o.BaseURL, Region: s.o.Region}),
+		app.Routes(app.Options{Store: s.db, Log: s.writes, Secret: s.db.Secret(), Fresh: s.fresh.Fresh, Applied: s.fresh.Applied}),
+		surface.Routes(),
+	}
+	if s.o.Bench {
+		tables = append(tables, []api.Route{ceiling()})
+	}
+	pages := http.NewServeMux()
+	pages.Handle("/e/", link.NewHandler(signer, s.reaction, s.now, s.log))
+	for _, path := range []string{"/mcp", "/mcp/"} {
+		pages.Handle(path, agents.Handler())
+	}
+	pages.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
+	pages.HandleFunc("GET /readyz", s.ready)
+	pages.HandleFunc("GET /schema/workspace-1.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/schema+json")
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		_, _ = w.Write(definition.SchemaJSON) //nolint:errcheck // the caller is gone; nobody is left to tell
+	})
+	pages.Handle("/", surface.Pages())
+	return api.NewMux(api.Options{
+		Keys: s.keys, Limiter: api.NewLimiter(limits), Now: s.now, Log: s.log, Fallback: pages, Session: surface.Session,
+	}, tables...)
+}
+
+// loopback is the address under which this process reaches itself.
+func loopback(listen string) string {
+	for _, any := range []string{"0.0.0.0:", "[::]:"} {
+		if port, ok := strings.CutPrefix(listen, any); ok {
+			return "http://127.0.0.1:" + port
+		}
+	}
+	return "http://" + listen
+}
+
+// ceiling is what the server's own HTTP stack can do at best: authenticate, read the body, answer.
+func ceiling() api.Route {
+	return api.Route{
+		Method: http.MethodPost, Path: "/bench/ceiling", Auth: api.TrackKey, Limit: api.LimitTrack, Shape: api.MetaError, MaxBody: 1 << 20,
+		Handler: (*api.Call).Empty, Doc: "Does nothing; only with --bench.",
+	}
+}
+
+// reaction makes an op of an open, a click or an unsubscribe.
+func (s *server) reaction(ctx context.Context, ws int64, m ingest.MetricPayload) error {
+	return s.append(ctx, ws, ingest.FromLink, ingest.Metric, m)
+}
+
+func (s *server) verifyAgent(_ context.Context, key string) (string, []string, error) {
+	a, err := s.keys.Secret(workspace.Agent, key, s.now())
+	if err != nil {
+		return "", nil, err
+	}
+	return strconv.FormatInt(a.Credential.ID, 10), a.Credential.Scopes, nil
+}
+
+// ready is 200 while the database answers; a node without it still accepts writes, so it is a hint for reads.
+func (s *server) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if err := s.db.Ping(ctx); err != nil {
+		answer(w, http.StatusServiceUnavailable, "the database does not answer")
+		return
+	}
+	answer(w, http.StatusOK, "ready")
+}
+
+func answer(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n")) //nolint:errcheck // the caller is gone; nobody is left to tell
+}
+
+// status is the server's part of /admin/v1/status.
+func (s *server) status(ctx context.Context) map[string]any {
+	out := map[string]any{"version": buildVersion(), "database": s.db.Backend(), "development_mailbox": s.o.SMTPURL == ""}
+	log := map[string]uint64{}
+	if ids, err := s.db.Partitions(ctx); err == nil {
+		for _, id := range ids {
+			if last, err := s.stream.Last(ctx, id); err == nil {
+				log[strconv.Itoa(int(id))] = last
+			}
+		}
+	}
+	out["log_last"] = log
+	return out
+}
+
+func buildVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "development"
+}
+
+// backupIfEmbedded is nil on PostgreSQL, which has tools of its own for it.
+func (s *server) backupIfEmbedded() func(context.Context, io.Writer) error {
+	if s.o.DatabaseURL != "" {
+		return nil
+	}
+	return s.backup
+}

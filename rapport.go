@@ -1,0 +1,9 @@
+// Package rapport holds what is embedded from the root of the tree.
+package rapport
+
+import _ "embed"
+
+// Onboarding is the example workspace file, which the demo runs on.
+//
+//go:embed examples/onboarding.yaml
+var Onboarding string
