@@ -4,14 +4,17 @@
 // that a channel can send as it is. A variable that is missing fails the render, so that nobody gets "Hi ,".
 package message
 
-import "rapport.example/internal/value"
+import (
+	"rapport.example/internal/value"
+	"rapport.example/liquid"
+)
 
 // Bounds on what a template may hold and a mail may become, in bytes or items.
 const (
 	MaxBody       = 512 << 10 // one body or layout as written
 	MaxLine       = 10 << 10  // one of the other fields as written
 	MaxHeaders    = 50        // headers of one email
-	MaxRecipients = 50        // addresses in each of To, CC and BCC
+	MaxRecipients = 15        // addresses in To, CC and BCC together; the vendor's bound
 	maxHeaderText = 998       // one header's value or the subject as rendered; RFC 5322 §2.1.1
 )
 
@@ -25,6 +28,8 @@ type Sender struct {
 type Layout struct {
 	ID         int64 // numeric id, set by package definition
 	Slug, Body string
+
+	parsed templates
 }
 
 // Header is one mail header. As part of an Email its value is Liquid.
@@ -51,13 +56,20 @@ type Email struct {
 	SendToUnsubscribed bool
 	FakeBCC            bool // the channel sends copies of its own in place of Mail.BCC
 	DisableCSS         bool
+
+	parsed templates // of the fields as they were read; copies share it
 }
+
+// templates keeps parsed Liquid by its text. It is filled by ParseEmail and ParseLayout and only read after that, so a
+// definition holds its own templates and no more: a field that was replaced since is parsed when it is rendered.
+type templates map[string]*liquid.Template
 
 // Scope is what Liquid sees. Absent values are variables that do not exist.
 type Scope struct {
 	Customer, Event, Trigger value.Value
 	EventTimestamp           int64 // Unix seconds; 0 = there is none
 	Campaign, Message        Named // Campaign.ID is 0 for transactional messages
+	Now                      int64 // Unix ms of the workspace's clock, for 'now' | date; 0 = unknown, which fails
 }
 
 // Links makes the absolute URLs of one delivery.
