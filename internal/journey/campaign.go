@@ -16,7 +16,7 @@ const (
 // Bounds of a campaign, so that one walk stays short and one document stays readable.
 const (
 	MaxNodes = 500
-	MaxDepth = 20             // branches inside branches
+	MaxDepth = 12             // branches inside branches, each of which takes four of the levels that value.MaxDepth allows
 	RetryFor = 30 * 60 * 1000 // ms for which a false entry filter of an event campaign is looked at again
 )
 
