@@ -1,0 +1,67 @@
+# `make` alone lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+GO ?= go
+TOOL := $(GO) tool -modfile=tools/go.mod
+PG := $(GO) run ./internal/store/storetest/pgserver --
+
+.PHONY: help run build test test/race test/postgres test/e2e bench bench/micro fuzz generate verify lint fmt check hooks needs needs/e2e
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z0-9\/]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## start the demo: a server with made-up people, nothing else needed
+	$(GO) run ./cmd/rapport demo
+
+build: ## build ./rapport
+	$(GO) build -trimpath -o rapport ./cmd/rapport
+
+needs:
+	@./tools/needs postgres
+
+needs/e2e:
+	@./tools/needs node
+
+test: needs needs/e2e build ## all tests: unit tests on SQLite and PostgreSQL, then the vendor's client against the built binary
+	$(PG) ./tools/gotest ./...
+	cd e2e && ./run
+
+test/race: needs ## unit tests with the race detector
+	$(PG) ./tools/gotest -race ./...
+
+test/postgres: needs ## the store's and engine's tests only
+	$(PG) ./tools/gotest ./internal/store/... ./internal/engine/...
+
+test/e2e: needs/e2e build ## the vendor's client against the built binary only
+	cd e2e && ./run
+
+bench: build ## measure this machine, see docs/performance.md
+	./rapport bench
+
+bench/micro: ## Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+
+FUZZTIME ?= 20s
+fuzz: ## run every fuzz target for FUZZTIME
+	@set -e; for f in $$(grep -rl --include='*_test.go' '^func Fuzz' liquid internal); do \
+	  for t in $$(grep -o '^func Fuzz[A-Za-z0-9]*' $$f | cut -c6-); do \
+	    echo "== $$t ($$(dirname $$f))"; $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f); done; done
+
+generate: ## rewrite golden files
+	$(GO) test ./internal/ingest ./internal/person -update
+
+verify: ## what is generated or formatted is as committed
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	@out=$$($(TOOL) gofumpt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not formatted:"; echo "$$out"; exit 1; }
+
+lint: ## golangci-lint
+	$(TOOL) golangci-lint run ./...
+
+fmt: ## format
+	$(TOOL) gofumpt -w $$(git ls-files '*.go')
+
+check: fmt lint test verify ## everything before a push
+
+hooks: ## run the fast checks before each commit
+	git config core.hooksPath .githooks
