@@ -58,6 +58,7 @@ func ParseFile(name string, yaml []byte) (*Document, error) {
 		return nil, d.placed(err)
 	}
 	d.marks = marks
+	d.index(v)
 	misfits, err := checkSchema(v)
 	if err != nil {
 		return nil, err
@@ -71,6 +72,19 @@ func ParseFile(name string, yaml []byte) (*Document, error) {
 		return nil, err
 	}
 	return d, d.first(misfits, false)
+}
+
+// index notes where each definition stands, so that errors can name it by its id.
+func (d *Document) index(v value.Value) {
+	for _, kind := range Kinds() {
+		i := 0
+		for body := range v.Get(kind).Elements() {
+			if slug, err := journey.CheckSlug("id", body.Get("id")); err == nil && d.paths[kind+"."+slug] == "" {
+				d.paths[kind+"."+slug] = dotted(kind, strconv.Itoa(i))
+			}
+			i++
+		}
+	}
 }
 
 // read takes the document apart and parses each definition.
@@ -113,7 +127,7 @@ func (d *Document) definition(kind, path string, body value.Value) error {
 	if err != nil {
 		return d.within(path, err)
 	}
-	if d.paths[kind+"."+slug] != "" {
+	if at := d.paths[kind+"."+slug]; at != "" && at != path {
 		return d.within(path, fault.Field("id", "%s is the id of another of the %s", slug, kind))
 	}
 	d.paths[kind+"."+slug] = path

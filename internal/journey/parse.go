@@ -50,13 +50,13 @@ func Head(doc value.Value) (slug, name, description string, err error) {
 	if slug, err = CheckSlug("id", doc.Get("id")); err != nil {
 		return "", "", "", err
 	}
-	if name, err = text(doc, "", "name"); err != nil {
+	if name, err = text(doc, "name"); err != nil {
 		return "", "", "", err
 	}
 	if name == "" {
 		name = slug
 	}
-	description, err = text(doc, "", "description")
+	description, err = text(doc, "description")
 	return slug, name, description, err
 }
 
@@ -171,12 +171,17 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-func text(v value.Value, path, name string) (string, error) {
+// text reads optional text; null, as an empty YAML value is, is none.
+func text(v value.Value, name string) (string, error) {
 	t := v.Get(name)
-	if t != nil && t.Kind() != value.String {
-		return "", fault.Field(join(path, name), "must be text")
+	switch t.Kind() {
+	case value.Absent, value.Null:
+		return "", nil
+	case value.String:
+		return t.Text(), nil
+	default:
+		return "", fault.Field(name, "must be text")
 	}
-	return t.Text(), nil
 }
 
 // oneOf reads a word; the first of words is the default.
