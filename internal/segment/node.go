@@ -35,11 +35,12 @@ type Node struct {
 type test struct {
 	op   op
 	vals []operand // is, is_not, contains, not_contains: any of them
-	num  float64   // greater, less, at_least, at_most
+	num  number    // greater, less, at_least, at_most
 	when moment    // before, after
 	want bool      // exists
 }
 
+// op is an operator. A leaf keeps its tests in this order, so that equal conditions have equal canonical forms.
 type op uint8
 
 const (
@@ -56,22 +57,27 @@ const (
 	opExists
 )
 
-// operand is a literal, read all the ways it can be compared.
+// operand is a literal, read once all the ways it can be compared.
 type operand struct {
 	raw    value.Value
-	text   string
-	lower  string
-	num    float64
+	kind   value.Kind // String, Number or Bool
+	lower  string     // its text in lower case, for contains
+	num    number     // if isNum
 	isNum  bool
-	truth  bool
+	truth  bool // if isBool
 	isBool bool
+}
+
+// number is a JSON number: its nearest float64, and its literal for what a float64 cannot tell apart. A bound is finite.
+type number struct {
+	f   float64
+	lit string
 }
 
 // moment is a point in time: absolute, or relative to now.
 type moment struct {
 	relative bool
-	ms       int64  // Unix ms, or offset to now
-	text     string // as written
+	ms       int64 // Unix ms, or offset to now
 }
 
 // count is what an event condition asks: how often, within which window.
@@ -82,9 +88,12 @@ type count struct {
 	window int64 // ms; 0 = ever
 }
 
+// aged says that the answer depends on the profile's age: "not within the last 30 days" is false until it is that old.
+func (c *count) aged() bool { return c.window != 0 && c.most == 0 }
+
 // FactSpec is what must be kept about a person's events so that one event condition can be answered.
 type FactSpec struct {
-	Key   uint64 // of type, name and property filter; equal conditions share it
+	Key   uint64 // xxhash of type, name and canonical property filter: equal ones share it. Stored in people's documents.
 	Type  event.Type
 	Name  string
 	Where *Node // on the event's data; nil matches every event of the name
@@ -111,21 +120,8 @@ type Mentions struct {
 	Attributes []string // top-level names
 	Chains     []string // event.ChainName of events
 	Segments   []string // slugs
+	Age        bool     // the start of the profile's age, Subject.Since: it moves when an event older than all before comes in
 }
-
-// Matches reports whether an event with this data counts.
-func (f *FactSpec) Matches(data value.Value) bool {
-	return f.Where == nil || f.Where.Eval(eventOnly{data}, 0).Match
-}
-
-// eventOnly is a subject of which nothing is known but one event.
-type eventOnly struct{ data value.Value }
-
-func (eventOnly) Attribute(string) value.Value       { return nil }
-func (e eventOnly) Property(path string) value.Value { return e.data.Path(path) }
-func (eventOnly) Fact(uint64) person.Fact            { return person.Fact{} }
-func (eventOnly) Member(string) bool                 { return false }
-func (eventOnly) Since() int64                       { return 0 }
 
 // walk visits n and everything under it, parents first.
 func (n *Node) walk(visit func(*Node)) {
@@ -171,6 +167,7 @@ func (n *Node) Mentions() Mentions {
 			}
 		case happened:
 			add(&m.Chains, event.ChainName(n.event.spec.Type, n.event.spec.Name))
+			m.Age = m.Age || n.event.aged()
 		case member:
 			add(&m.Segments, n.name)
 		}

@@ -2,64 +2,81 @@ package segment
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
+	"unicode"
 
-	"rapport.example/internal/event"
 	"rapport.example/internal/value"
 )
 
-// Line is one line of a condition with what it came to for a person.
-type Line struct {
-	Depth    int
-	Sentence string
-	Value    string // what the person has, in words; "" for groups
-	Match    bool
-	Next     int64 // Unix ms of the next moment at which this line could change by itself, 0 = never
-}
+// Sentence says n in English: one sentence without a final period. Conditions with equal canonical forms have equal
+// sentences.
+func (n *Node) Sentence() string { return n.say("the event's ") }
 
-// Sentence says n in English. Equal conditions have equal sentences, and different ones different sentences.
-func (n *Node) Sentence() string {
+// say names properties with whose in front of them.
+func (n *Node) say(whose string) string {
 	if n == nil {
 		return "always"
 	}
 	switch n.kind {
-	case all, anyOf, none:
-		words := map[kind][2]string{all: {" and ", ""}, anyOf: {" or ", ""}, none: {" or ", "not "}}[n.kind]
-		parts := make([]string, len(n.children))
-		for i, c := range n.children {
-			parts[i] = c.Sentence()
-			if len(c.children) > 1 {
-				parts[i] = "(" + parts[i] + ")"
-			}
-		}
-		s := strings.Join(parts, words[0])
-		if n.kind == none {
-			return "not (" + s + ")"
-		}
-		return s
+	case all:
+		return n.join(", and ", whose)
+	case anyOf:
+		return n.join(", or ", whose)
+	case none:
+		return "not (" + n.join(", or ", whose) + ")"
 	case attribute, property:
-		name := n.name
+		name := word(n.name)
 		if n.kind == property {
-			name = "the event's " + name
+			name = whose + name
 		}
 		parts := make([]string, len(n.tests))
 		for i := range n.tests {
-			parts[i] = name + " " + n.tests[i].sentence()
+			parts[i] = n.tests[i].say()
 		}
-		return strings.Join(parts, " and ")
+		return name + " " + strings.Join(parts, " and ")
 	case happened:
-		return n.event.sentence()
+		return n.event.say()
 	default:
 		if n.not {
-			return "not in segment " + n.name
+			return "not in segment " + word(n.name)
 		}
-		return "in segment " + n.name
+		return "in segment " + word(n.name)
 	}
 }
 
-func (t *test) sentence() string {
+// word quotes a name that could be taken for more than one word.
+func word(name string) string {
+	for _, c := range name {
+		if c != '_' && c != '.' && c != '-' && c != '$' && !unicode.IsLetter(c) && !unicode.IsDigit(c) {
+			return string(value.Quote(name))
+		}
+	}
+	return name
+}
+
+func (n *Node) join(with, whose string) string {
+	if len(n.children) == 1 {
+		return n.children[0].say(whose)
+	}
+	parts := make([]string, len(n.children))
+	for i, c := range n.children {
+		parts[i] = c.say(whose)
+		if c.several() {
+			parts[i] = "(" + parts[i] + ")"
+		}
+	}
+	return strings.Join(parts, with)
+}
+
+// several reports whether the sentence of n has parts that a neighbour could be mistaken for.
+func (n *Node) several() bool {
+	for (n.kind == all || n.kind == anyOf) && len(n.children) == 1 {
+		n = n.children[0]
+	}
+	return n.kind == all || n.kind == anyOf || len(n.tests) > 1
+}
+
+func (t *test) say() string {
 	switch t.op {
 	case opExists:
 		if t.want {
@@ -67,34 +84,46 @@ func (t *test) sentence() string {
 		}
 		return "is not set"
 	case opIs:
-		return "is " + list(t.vals)
+		return "is " + list(t.vals, " or ")
 	case opIsNot:
-		return "is not " + list(t.vals)
+		if len(t.vals) > 1 {
+			return "is none of " + list(t.vals, ", ")
+		}
+		return "is not " + list(t.vals, "")
 	case opContains:
-		return "contains " + list(t.vals)
+		return "contains " + list(t.vals, " or ")
 	case opNotContains:
-		return "does not contain " + list(t.vals)
+		if len(t.vals) > 1 {
+			return "contains none of " + list(t.vals, ", ")
+		}
+		return "does not contain " + list(t.vals, "")
+	case opGreater:
+		return "is more than " + t.num.lit
+	case opLess:
+		return "is less than " + t.num.lit
+	case opAtLeast:
+		return "is at least " + t.num.lit
+	case opAtMost:
+		return "is at most " + t.num.lit
 	case opBefore:
-		return "is before " + t.when.text
-	case opAfter:
-		return "is after " + t.when.text
+		return "is before " + t.when.String()
+	default:
+		return "is after " + t.when.String()
 	}
-	word := map[op]string{opGreater: "more than", opLess: "less than", opAtLeast: "at least", opAtMost: "at most"}[t.op]
-	return "is " + word + " " + strconv.FormatFloat(t.num, 'f', -1, 64)
 }
 
-func list(vals []operand) string {
+func list(vals []operand, with string) string {
 	parts := make([]string, len(vals))
 	for i := range vals {
 		parts[i] = string(vals[i].raw)
 	}
-	return strings.Join(parts, " or ")
+	return strings.Join(parts, with)
 }
 
-func (c *count) sentence() string {
-	what := map[event.Type]string{event.Track: "event ", event.Page: "page ", event.Screen: "screen "}[c.spec.Type] + string(value.Quote(c.spec.Name))
+func (c *count) say() string {
+	what := c.spec.Type.String() + " " + string(value.Quote(c.spec.Name))
 	if c.spec.Where != nil {
-		what += " with " + c.spec.Where.Sentence()
+		what += " (where " + c.spec.Where.say("its ") + ")"
 	}
 	how := ""
 	switch {
@@ -123,95 +152,4 @@ func times(n int64) string {
 		return "twice"
 	}
 	return fmt.Sprintf("%d times", n)
-}
-
-// Duration says milliseconds in the largest whole unit: 72 hours are 3 days.
-func Duration(ms int64) string {
-	for _, u := range []struct {
-		ms   int64
-		name string
-	}{{86_400_000, "day"}, {3_600_000, "hour"}, {60_000, "minute"}, {1000, "second"}} {
-		switch {
-		case ms%u.ms != 0:
-		case ms == u.ms:
-			return "1 " + u.name
-		default:
-			return fmt.Sprintf("%d %ss", ms/u.ms, u.name)
-		}
-	}
-	return fmt.Sprintf("%d ms", ms)
-}
-
-// Explain evaluates n line by line, parents before children.
-func (n *Node) Explain(s Subject, now int64) []Line { return n.explain(nil, s, now, 0) }
-
-func (n *Node) explain(out []Line, s Subject, now int64, depth int) []Line {
-	if n == nil {
-		return out
-	}
-	r := n.Eval(s, now)
-	l := Line{Depth: depth, Match: r.Match, Next: r.Next, Value: n.value(s, now)}
-	switch n.kind {
-	case all:
-		l.Sentence = "all of"
-	case anyOf:
-		l.Sentence = "any of"
-	case none:
-		l.Sentence = "none of"
-	default:
-		l.Sentence = n.Sentence()
-	}
-	out = append(out, l)
-	for _, c := range n.children {
-		out = c.explain(out, s, now, depth+1)
-	}
-	return out
-}
-
-// value says what the person has where the line looks.
-func (n *Node) value(s Subject, now int64) string {
-	var v value.Value
-	switch n.kind {
-	case attribute:
-		v = s.Attribute(n.name)
-	case property:
-		v = s.Property(n.name)
-	case happened:
-		f := s.Fact(n.event.spec.Key)
-		if f.Count == 0 {
-			return "never"
-		}
-		if n.event.window == 0 {
-			return times(f.Count)
-		}
-		in := int64(0)
-		for _, t := range f.Newest {
-			if t > now-n.event.window {
-				in++
-			}
-		}
-		last := "last " + time.UnixMilli(f.Newest[0]).UTC().Format("2006-01-02 15:04:05 UTC")
-		if in == 0 {
-			return "not in the window, " + last
-		}
-		if in == int64(len(f.Newest)) && f.Count > in {
-			return "at least " + times(in) + " in the window, " + last
-		}
-		return times(in) + " in the window, " + last
-	case member:
-		if s.Member(n.name) {
-			return "is a member"
-		}
-		return "is not a member"
-	default:
-		return ""
-	}
-	if v == nil {
-		return "not set"
-	}
-	const most = 80
-	if t := []rune(string(v)); len(t) > most {
-		return string(t[:most]) + "…"
-	}
-	return string(v)
 }

@@ -1,0 +1,125 @@
+package segment
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"rapport.example/internal/event"
+	"rapport.example/internal/fault"
+	"rapport.example/internal/value"
+)
+
+func (p *parser) happened(doc value.Value, path string, depth int) (*Node, error) {
+	if err := only(doc, path, strings.Fields(eventWords)...); err != nil {
+		return nil, err
+	}
+	name := doc.Get("event")
+	if name.Kind() != value.String || strings.TrimSpace(name.Text()) == "" {
+		return nil, fault.Field(join(path, "event"), "must be the name of an event")
+	}
+	c := &count{spec: FactSpec{Type: event.Track, Name: strings.TrimSpace(name.Text())}, most: -1}
+	if t := doc.Get("type"); t != nil {
+		typ, ok := event.TypeOf(t.Text())
+		if !ok || typ > event.Screen {
+			return nil, fault.Field(join(path, "type"), "must be event, page or screen")
+		}
+		c.spec.Type = typ
+	}
+	if w := doc.Get("within"); w != nil {
+		d, err := ParseDuration(w.Text())
+		if err != nil {
+			return nil, fault.Field(join(path, "within"), "%s", err.Error())
+		}
+		c.window = d
+	}
+	if err := c.bounds(doc, path); err != nil {
+		return nil, err
+	}
+	if w := doc.Get("where"); w != nil {
+		n, err := p.node(w, join(path, "where"), depth+1, inWhere)
+		if err != nil {
+			return nil, err
+		}
+		c.spec.Where = n
+	}
+	if c.window != 0 { // the K-th newest says when "at least K" ends, the one behind when "at most K" begins
+		c.spec.Keep = int(max(c.least, c.most+1))
+	}
+	c.spec.Key = c.spec.key()
+	return &Node{kind: happened, name: c.spec.Name, event: c}, nil
+}
+
+// key must never change for conditions that are in use: documents hold what was counted under it (docs/segments.md).
+func (f *FactSpec) key() uint64 {
+	return xxhash.Sum64String(event.ChainName(f.Type, f.Name) + "\x00" + string(f.Where.Canonical()))
+}
+
+// bounds reads how often: without a word, at least once.
+func (c *count) bounds(doc value.Value, path string) error {
+	words := 0
+	for _, key := range [...]string{"at_least", "at_most", "exactly", "performed", "not_performed"} {
+		v := doc.Get(key)
+		if v == nil {
+			continue
+		}
+		words++
+		if key == "performed" || key == "not_performed" {
+			b, err := flag(v, join(path, key))
+			if err != nil {
+				return err
+			}
+			if b == (key == "performed") {
+				c.least = 1
+			} else {
+				c.most = 0
+			}
+			continue
+		}
+		n, err := strconv.ParseInt(string(v), 10, 64)
+		if err != nil || n < 0 || n > maxCount {
+			return fault.Field(join(path, key), "must be a whole number from 0 to %d", maxCount)
+		}
+		if key != "at_most" {
+			c.least = n
+		}
+		if key != "at_least" {
+			c.most = n
+		}
+	}
+	switch {
+	case words == 0:
+		c.least = 1
+	case words == 1 && c.least == 0 && c.most < 0:
+		return fault.Field(join(path, "at_least"), "of 0 is always true: ask for 1 or more, or for not_performed: true")
+	case words == 2 && doc.Get("at_least") != nil && doc.Get("at_most") != nil:
+		if c.least > c.most {
+			return fault.Field(path, "can never be true: at_least is more than at_most")
+		}
+	case words > 1:
+		return fault.Field(path, "says how often more than once")
+	}
+	return nil
+}
+
+func parseMember(doc value.Value, path, head string) (*Node, error) {
+	if err := only(doc, path, "segment", "not_segment", "in"); err != nil {
+		return nil, err
+	}
+	slug := doc.Get(head)
+	if slug.Kind() != value.String || slug.Text() == "" {
+		return nil, fault.Field(join(path, head), "must be the id of a segment")
+	}
+	n := &Node{kind: member, name: slug.Text(), not: head == "not_segment"}
+	in := doc.Get("in")
+	switch {
+	case in == nil:
+		return n, nil
+	case n.not:
+		return nil, fault.Field(join(path, "in"), "stands with segment only; not_segment has said it already")
+	}
+	is, err := flag(in, join(path, "in"))
+	n.not = !is
+	return n, err
+}
