@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"net/mail"
 	"time"
 
 	"rapport.example/internal/message"
@@ -39,4 +40,13 @@ type Receipt struct {
 	// OutcomeUnknown (the hand-over broke where it may have been accepted).
 	State  State
 	Reason string // with the provider's words, without secrets; "" if sent
+}
+
+// Address is the bare address of a header's "Name <address>", or the text itself if it is none.
+func Address(header string) string {
+	a, err := mail.ParseAddress(header)
+	if err != nil {
+		return header
+	}
+	return a.Address
 }

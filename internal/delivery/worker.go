@@ -117,7 +117,7 @@ func (w *Worker) run(j *Job) {
 	out := ingest.OutcomePayload{}
 	if mail != nil {
 		if len(mail.To) > 0 {
-			out.Recipient = mail.To[0]
+			out.Recipient = Address(mail.To[0])
 		}
 		out.Subject = mail.Subject
 		if j.Deadline.Before(w.o.Now()) { // it waited here too long: its lease may run out during the hand-over

@@ -30,7 +30,11 @@ type Channel struct {
 
 // Send is part of delivery.Channel.
 func (c *Channel) Send(ctx context.Context, m *message.Mail, env delivery.Envelope) delivery.Receipt {
-	for _, to := range m.To {
+	to := make([]string, len(m.To))
+	for i := range m.To {
+		to[i] = delivery.Address(m.To[i])
+	}
+	for _, to := range to {
 		if i := strings.LastIndexByte(to, '@'); i >= 0 && strings.HasPrefix(strings.ToLower(to[i+1:]), "bounce.") {
 			return delivery.Receipt{State: delivery.Bounced, Reason: "550 5.1.1 no such mailbox (the development mailbox refuses bounce.*)"}
 		}
@@ -44,7 +48,7 @@ func (c *Channel) Send(ctx context.Context, m *message.Mail, env delivery.Envelo
 	if _, err := msg.WriteTo(&b); err != nil {
 		return delivery.Receipt{State: delivery.Failed, Reason: "the message is not valid: " + err.Error()}
 	}
-	err = c.Save(ctx, Mail{Workspace: env.Workspace, Delivery: env.Delivery, Person: env.Person, Sender: m.From, Recipient: strings.Join(m.To, ", "),
+	err = c.Save(ctx, Mail{Workspace: env.Workspace, Delivery: env.Delivery, Person: env.Person, Sender: m.From, Recipient: strings.Join(to, ", "),
 		Subject: m.Subject, Source: b.Bytes(), Created: now.UnixMilli()})
 	if err != nil {
 		return delivery.Receipt{State: delivery.Queued, Reason: "the mailbox could not be written"}
