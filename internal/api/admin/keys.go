@@ -119,6 +119,9 @@ func (s *Surface) createKey(c *api.Call) error {
 	switch in.Kind {
 	case workspace.Admin:
 	case workspace.Track, workspace.App, workspace.Write, workspace.Agent:
+		if in.Workspace == "" {
+			in.Workspace = c.Query("workspace")
+		}
 		w, err := s.workspace(c.R.Context(), in.Workspace)
 		if err != nil {
 			return err

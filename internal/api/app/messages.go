@@ -98,7 +98,7 @@ func (s *surface) messages(c *api.Call, name string, d *person.Document, campaig
 		}
 	}
 	for i := range list {
-		out.Messages = append(out.Messages, message(&list[i], docs[list[i].Person]))
+		out.Messages = append(out.Messages, describe(&list[i], docs[list[i].Person]))
 	}
 	out.Next = s.next(p, next)
 	return c.JSON(http.StatusOK, out)
@@ -158,10 +158,10 @@ func (s *surface) getMessage(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, MessageAnswer{message(d, docs[d.Person])})
+	return c.JSON(http.StatusOK, MessageAnswer{describe(d, docs[d.Person])})
 }
 
-func message(d *delivery.Delivery, who *person.Document) Message {
+func describe(d *delivery.Delivery, who *person.Document) Message {
 	out := Message{
 		ID: d.Public, DeduplicateID: d.Public + ":" + strconv.FormatInt(updated(d), 10), TemplateID: number(d.ActionID),
 		ActionID: number(d.ActionID), Identifiers: identifiers(who), Recipient: d.Recipient, Subject: d.Subject, Metrics: d.Metrics,

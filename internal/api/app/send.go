@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"rapport.example/internal/fault"
 	"rapport.example/internal/id"
 	"rapport.example/internal/ingest"
+	"rapport.example/internal/message"
 	"rapport.example/internal/value"
 )
 
@@ -46,6 +48,9 @@ func (s *surface) sendEmail(c *api.Call) error {
 		return err
 	}
 	if err := s.content(c, v, &p); err != nil {
+		return err
+	}
+	if err := renderable(&p); err != nil {
 		return err
 	}
 	o, err := op(c, ingest.Send, p)
@@ -94,6 +99,28 @@ func (s *surface) content(c *api.Call, v value.Value, p *ingest.SendPayload) err
 		}
 	}
 	return fault.Field("from", "is neither an email address nor a sender")
+}
+
+// renderable refuses content that can never be rendered: Liquid that does not parse, fields that are too long. What the
+// template brings was checked when it was saved; here "-" stands for it.
+func renderable(p *ingest.SendPayload) error {
+	var doc, headers value.Builder
+	for _, f := range [...]struct{ name, text string }{
+		{"from", p.From}, {"to", p.To}, {"subject", cmp.Or(p.Subject, "-")}, {"body", cmp.Or(p.Body, "-")}, {"body_plain", p.BodyPlain},
+		{"preheader", p.Preheader}, {"reply_to", p.ReplyTo}, {"cc", p.CC}, {"bcc", p.BCC},
+	} {
+		if f.text != "" {
+			doc.Set(f.name, value.Quote(f.text))
+		}
+	}
+	for name, text := range p.Headers {
+		headers.Set(name, value.Quote(text))
+	}
+	if len(p.Headers) > 0 {
+		doc.Set("headers", headers.Value())
+	}
+	_, err := message.ParseEmail(doc.Value(), "")
+	return err
 }
 
 // template finds a transactional message by number, author's id or name, the last two in any case.
