@@ -3,6 +3,7 @@ package link
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"io"
 	"net/http"
 	"strings"
 )
@@ -23,6 +24,24 @@ button { width: 100%; padding: .8rem 1rem; border: 0; border-radius: 10px; backg
 button:focus-visible { outline: 3px solid var(--ink); outline-offset: 2px; }
 `
 
+// frame is what all pages have around their text.
+const frame = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+{body}
+</main>
+</body>
+</html>
+`
+
 // pages are the few things a person may see.
 type pages struct{ policy string }
 
@@ -36,10 +55,8 @@ func newPages() pages {
 func (pages) page(w http.ResponseWriter, status int, title, body string) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	// A reader who has left needs no answer.
-	_, _ = strings.NewReader("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n" +
-		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" + title + "</title>\n" +
-		"<style>" + style + "</style>\n</head>\n<body>\n<main>\n<h1>" + title + "</h1>\n" + body + "\n</main>\n</body>\n</html>\n").WriteTo(w)
+	text := strings.NewReplacer("{title}", title, "{style}", style, "{body}", body).Replace(frame)
+	_, _ = io.WriteString(w, text) //nolint:errcheck // a reader who has left needs no answer
 }
 
 func (p pages) ask(w http.ResponseWriter) {
