@@ -6,7 +6,7 @@ import (
 )
 
 // turn is what one turn of a loop costs, of MaxWork.
-const turn = 256
+const turn = 1024
 
 // budget counts the work of one render.
 type budget struct {
@@ -70,6 +70,7 @@ func size(v any) int {
 		return n
 	case reflect.Map:
 		return 16 + 64*r.Len()
+	default:
+		return 8
 	}
-	return 8
 }

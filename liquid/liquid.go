@@ -21,7 +21,7 @@ import (
 const (
 	MaxSource  = 1 << 20  // bytes of a template
 	MaxOutput  = 2 << 20  // bytes that a render gives
-	MaxWork    = 32 << 20 // bytes that all filters, assignments and captures of a render may go through; a loop's turn costs 256
+	MaxWork    = 32 << 20 // bytes that all filters, assignments and captures of a render may go through; a loop's turn costs 1024
 	MaxNesting = 100      // blocks in blocks, and brackets in an expression
 	maxTag     = 4 << 10  // bytes of one {{ … }} or {% … %}
 )

@@ -166,7 +166,7 @@ func TestRenderErrors(t *testing.T) {
 	}{
 		{"{{ 1 | divided_by: 0 }}", "division by zero"},
 		{"{% for i in (1..2000000000) %}{% endfor %}", "too much work"},
-		{"{% for i in (1..2000000000) %}xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx{% endfor %}", "writes more than"},
+		{"{% for i in (1..2000000000) %}xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx{{ 'y' | append: '" + strings.Repeat("z", 200) + "' }}{% endfor %}", "writes more than"},
 		{double, "too much work"},
 		{"{% capture s %}xxxxxxxxxxxxxxxx{% endcapture %}" + strings.Repeat("{% capture s %}{{ s }}{{ s }}{% endcapture %}", 40), "writes more than"},
 		{"{% assign s = 'x' %}{% for i in (1..30) %}{% assign s = s | replace: 'x', 'xxxx' %}{% endfor %}", "than"},

@@ -50,9 +50,15 @@ type field struct {
 // fields are those with Liquid, apart from headers.
 func (e *Email) fields() []field {
 	return []field{
-		{"from", &e.From, MaxLine}, {"to", &e.To, MaxLine}, {"subject", &e.Subject, MaxLine}, {"body", &e.Body, MaxBody},
-		{"body_plain", &e.BodyPlain, MaxBody}, {"preheader", &e.Preheader, MaxLine}, {"reply_to", &e.ReplyTo, MaxLine},
-		{"cc", &e.CC, MaxLine}, {"bcc", &e.BCC, MaxLine},
+		{"from", &e.From, MaxLine},
+		{"to", &e.To, MaxLine},
+		{"subject", &e.Subject, MaxLine},
+		{"body", &e.Body, MaxBody},
+		{"body_plain", &e.BodyPlain, MaxBody},
+		{"preheader", &e.Preheader, MaxLine},
+		{"reply_to", &e.ReplyTo, MaxLine},
+		{"cc", &e.CC, MaxLine},
+		{"bcc", &e.BCC, MaxLine},
 	}
 }
 
@@ -242,8 +248,10 @@ func reserved(name string) string {
 	switch n := strings.ToLower(name); {
 	case name == "" || len(name) > 76:
 		return "a header's name must have 1 to 76 characters"
-	case slices.Contains([]string{"from", "to", "cc", "bcc", "subject", "reply-to", "sender", "date", "message-id", "mime-version",
-		"return-path", "received", "dkim-signature"}, n) || strings.HasPrefix(n, "content-"):
+	case slices.Contains([]string{
+		"from", "to", "cc", "bcc", "subject", "reply-to", "sender", "date", "message-id", "mime-version",
+		"return-path", "received", "dkim-signature",
+	}, n) || strings.HasPrefix(n, "content-"):
 		return "this header is set from other fields"
 	}
 	return ""

@@ -12,11 +12,11 @@ import (
 	"rapport.example/internal/value"
 )
 
-func parse(t testing.TB, doc string) value.Value {
-	t.Helper()
+func parse(tb testing.TB, doc string) value.Value {
+	tb.Helper()
 	v, err := value.Parse([]byte(doc))
 	if err != nil {
-		t.Fatalf("Parse(%s): %v", doc, err)
+		tb.Fatalf("Parse(%s): %v", doc, err)
 	}
 	return v
 }

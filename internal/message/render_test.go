@@ -18,33 +18,33 @@ func (marks) Click(href string) string { return "https://t.example/c?" + href }
 func (marks) Open() string             { return "https://t.example/o.gif" }
 func (marks) Unsubscribe() string      { return "https://t.example/u" }
 
-func email(t testing.TB, doc string) *Email {
-	t.Helper()
-	e, err := ParseEmail(parse(t, doc), "")
+func email(tb testing.TB, doc string) *Email {
+	tb.Helper()
+	e, err := ParseEmail(parse(tb, doc), "")
 	if err != nil {
-		t.Fatalf("ParseEmail(%s): %v", doc, err)
+		tb.Fatalf("ParseEmail(%s): %v", doc, err)
 	}
 	return e
 }
 
-func layout(t testing.TB, body string) *Layout {
-	t.Helper()
+func layout(tb testing.TB, body string) *Layout {
+	tb.Helper()
 	quoted, err := json.Marshal(body)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	l, err := ParseLayout(parse(t, `{"id":"plain","body":`+string(quoted)+`}`), "")
+	l, err := ParseLayout(parse(tb, `{"id":"plain","body":`+string(quoted)+`}`), "")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return l
 }
 
-func scope(t testing.TB) Scope {
-	t.Helper()
+func scope(tb testing.TB) Scope {
+	tb.Helper()
 	return Scope{
-		Customer: parse(t, `{"id":"1","email":"ada@x.example","first_name":"Ada","bad":"a\nb"}`),
-		Event:    parse(t, `{"plan":"pro"}`), EventTimestamp: 1772600767, Now: 1772600767000,
+		Customer: parse(tb, `{"id":"1","email":"ada@x.example","first_name":"Ada","bad":"a\nb"}`),
+		Event:    parse(tb, `{"plan":"pro"}`), EventTimestamp: 1772600767, Now: 1772600767000,
 		Campaign: Named{ID: 7, Name: "Onboarding", Type: "behavioral"}, Message: Named{ID: 8, Name: "welcome", Type: "email"},
 	}
 }
@@ -70,8 +70,10 @@ func TestRender(t *testing.T) {
 			"<a href='https://t.example/u'>Bye</a> plain" + pixel("https://t.example/o.gif") + "</body></html>\n",
 		Text: "Hi Ada of Onboarding, go (https://a.example/?x=1&copy=2) since 2026/04\n\nBye (https://t.example/u) plain\n",
 		Headers: []Header{
-			{"List-Unsubscribe", "<https://t.example/u>"}, {"List-Unsubscribe-Post", "List-Unsubscribe=One-Click"},
-			{"X-Id", "8"}, {"X-Name", "=?utf-8?q?=C3=A9?="},
+			{"List-Unsubscribe", "<https://t.example/u>"},
+			{"List-Unsubscribe-Post", "List-Unsubscribe=One-Click"},
+			{"X-Id", "8"},
+			{"X-Name", "=?utf-8?q?=C3=A9?="},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -53,6 +53,7 @@ func (w *rewriter) rewrite(page string) string {
 			case string(name) == "body":
 				last = out.Len()
 			}
+		default: // text, comments and doctypes stay
 		}
 		out.WriteString(raw)
 	}

@@ -28,6 +28,7 @@ func textOf(page string) string {
 			}
 		case nethtml.StartTagToken, nethtml.SelfClosingTagToken, nethtml.EndTagToken:
 			t.tag(z, kind)
+		default: // comments and doctypes say nothing
 		}
 	}
 }
