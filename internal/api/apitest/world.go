@@ -86,6 +86,13 @@ func (w *World) Now() time.Time {
 	return w.now
 }
 
+// Advance lets real time pass at once.
+func (w *World) Advance(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
 // Append is part of api.Appender.
 func (w *World) Append(_ context.Context, partition int32, ops ...ingest.Op) (ingest.Position, error) {
 	w.mu.Lock()

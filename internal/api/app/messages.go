@@ -53,7 +53,7 @@ func (s *surface) messagesOf(c *api.Call) error {
 
 // metrics are those that the metric parameter knows.
 var metrics = []string{
-	"", "attempted", "bounced", "clicked", "human_clicked", "converted", "created", "deferred", "delivered", "drafted", "failed",
+	"attempted", "bounced", "clicked", "human_clicked", "converted", "created", "deferred", "delivered", "drafted", "failed",
 	"opened", "human_opened", "sent", "spammed", "suppressed", "undeliverable", "topic_unsubscribed", "unsubscribed", "dropped",
 }
 
@@ -114,10 +114,12 @@ func messageFilter(c *api.Call, q *DeliveryQuery) (none bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if q.Metric, err = c.QueryOneOf("metric", metrics...); err != nil {
-		return false, err
+	if c.Query("metric") != "" {
+		if q.Metric, err = c.QueryOneOf("metric", metrics...); err != nil {
+			return false, err
+		}
 	}
-	kind, err := c.QueryOneOf("type", "", "email", "webhook", "twilio", "sms", "urban_airship", "slack", "push", "in_app", "whatsapp", "live_notification", "inbox")
+	kind, err := c.QueryOneOf("type", "email", "webhook", "twilio", "sms", "urban_airship", "slack", "push", "in_app", "whatsapp", "live_notification", "inbox")
 	if err != nil {
 		return false, err
 	}
@@ -143,7 +145,7 @@ func messageFilter(c *api.Call, q *DeliveryQuery) (none bool, err error) {
 		q.Until = (until + 1) * 1000
 	}
 	q.Since = since * 1000
-	return newsletter != 0 || drafts || kind != "" && kind != "email", nil
+	return newsletter != 0 || drafts || kind != "email", nil
 }
 
 func (s *surface) getMessage(c *api.Call) error {
