@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,6 +14,9 @@ import (
 // Compose builds the RFC 5322 message that every mail channel hands over, so that the development mailbox shows what a
 // mail server would get. The Message-ID follows from the delivery's public id: a second hand-over would carry the same.
 func Compose(m *message.Mail, env Envelope, now time.Time) (*mail.Msg, error) {
+	if len(m.To) == 0 {
+		return nil, errors.New("there is no recipient")
+	}
 	msg := mail.NewMsg(mail.WithNoDefaultUserAgent())
 	if err := msg.From(m.From); err != nil {
 		return nil, fmt.Errorf("from: %w", err)
