@@ -73,10 +73,10 @@ func (t *test) canonical(b *value.Builder) {
 		b.Set("at_least", value.Value(t.num.lit))
 	case opAtMost:
 		b.Set("at_most", value.Value(t.num.lit))
-	case opBefore:
-		b.Set("before", t.when.literal())
 	case opAfter:
 		b.Set("after", t.when.literal())
+	case opBefore:
+		b.Set("before", t.when.literal())
 	}
 }
 

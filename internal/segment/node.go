@@ -52,8 +52,8 @@ const (
 	opLess
 	opAtLeast
 	opAtMost
-	opBefore
 	opAfter
+	opBefore
 	opExists
 )
 

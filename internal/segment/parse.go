@@ -89,10 +89,14 @@ func (p *parser) head(doc value.Value, path string) (string, error) {
 			return "", fault.Field(join(path, k), "cannot stand beside %s: make each a condition of its own in all or any", head)
 		}
 	}
-	if head != "" {
-		if slices.Contains(strings.Fields(groupWords), head) {
-			return head, only(doc, path, head)
+	if slices.Contains(strings.Fields(groupWords), head) {
+		for k := range doc.Fields() {
+			if k != head {
+				return "", fault.Field(join(path, k), "cannot stand beside %s: a group has nothing but its conditions", head)
+			}
 		}
+	}
+	if head != "" {
 		return head, nil
 	}
 	known := strings.Fields("segment not_segment event " + groupWords + " attribute property " + leafWords)
@@ -102,7 +106,7 @@ func (p *parser) head(doc value.Value, path string) (string, error) {
 		}
 	}
 	for k := range doc.Fields() {
-		return "", fault.Field(path, "does not say what %s is about: add attribute, property or event", k)
+		return "", fault.Field(path, "has %s, but nothing to apply it to: add attribute, property or event", k)
 	}
 	return "", fault.Field(path, "is empty: write all, any, none, attribute, event or segment")
 }
@@ -158,9 +162,9 @@ func only(doc value.Value, path string, words ...string) error {
 
 // unknown says what may have been meant: a word that is spelled alike, or this language's word for one of another.
 func unknown(path, key string, known []string) error {
-	near := fault.Nearest(key, known)
-	if same := synonym(key); near == "" && slices.Contains(known, same) {
-		near = same
+	near := synonym(key)
+	if !slices.Contains(known, near) {
+		near = fault.Nearest(key, known)
 	}
 	if near != "" {
 		return fault.Field(join(path, key), "is not known here; did you mean %s?", near)

@@ -66,7 +66,7 @@ func (c *count) bounds(doc value.Value, path string) error {
 		}
 		words++
 		if key == "performed" || key == "not_performed" {
-			b, err := flag(v, join(path, key))
+			b, err := boolean(v, join(path, key))
 			if err != nil {
 				return err
 			}
@@ -119,7 +119,7 @@ func parseMember(doc value.Value, path, head string) (*Node, error) {
 	case n.not:
 		return nil, fault.Field(join(path, "in"), "stands with segment only; not_segment has said it already")
 	}
-	is, err := flag(in, join(path, "in"))
+	is, err := boolean(in, join(path, "in"))
 	n.not = !is
 	return n, err
 }

@@ -72,7 +72,7 @@ func parseTest(word string, v value.Value, path string) (t test, err error) {
 	path = join(path, word)
 	switch t.op {
 	case opExists:
-		t.want, err = flag(v, path)
+		t.want, err = boolean(v, path)
 	case opIs, opIsNot, opContains, opNotContains:
 		t.vals, err = operands(v, path, t.op)
 	case opBefore, opAfter:
@@ -83,7 +83,7 @@ func parseTest(word string, v value.Value, path string) (t test, err error) {
 	return t, err
 }
 
-func flag(v value.Value, path string) (bool, error) {
+func boolean(v value.Value, path string) (bool, error) {
 	if v.Kind() != value.Bool {
 		return false, fault.Field(path, "must be true or false")
 	}

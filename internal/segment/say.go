@@ -132,14 +132,14 @@ func (c *count) say() string {
 	case c.most == c.least:
 		how = " happened exactly " + times(c.least)
 	case c.most > 0 && c.least > 0:
-		how = fmt.Sprintf(" happened %d to %s", c.least, times(c.most))
+		how = fmt.Sprintf(" happened %d to %d times", c.least, c.most)
 	case c.most > 0:
 		how = " happened at most " + times(c.most)
 	default:
 		how = " happened at least " + times(c.least)
 	}
 	if c.window != 0 {
-		how += " within the last " + Duration(c.window)
+		how += " within the last " + strings.TrimPrefix(Duration(c.window), "1 ")
 	}
 	return what + how
 }

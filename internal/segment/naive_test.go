@@ -1,0 +1,271 @@
+package segment
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"pgregory.net/rapid"
+
+	"rapport.example/internal/event"
+	"rapport.example/internal/value"
+)
+
+// The naive evaluator answers conditions over the whole list of events. It shares nothing with the package but the JSON
+// that it writes: its own tree, its own arithmetic, no facts and no next moments.
+
+// history is everything that is known about one person.
+type history struct {
+	created    int64
+	attributes map[string]string // JSON
+	events     []event.Activity  // in the order of their arrival
+	members    map[string]bool
+}
+
+// naive is one condition of the test's own making.
+type naive struct {
+	json  string
+	holds func(h *history, now int64) bool
+	edges func(h *history) []int64 // moments at which the answer may change
+	leaf  bool                     // one operator or one event condition, whose next moment must be exact
+}
+
+func drawCondition(t *rapid.T, depth int) naive {
+	if depth > 0 && rapid.IntRange(0, 2).Draw(t, "group") > 0 {
+		return drawGroup(t, depth)
+	}
+	switch rapid.IntRange(0, 5).Draw(t, "leaf") {
+	case 0:
+		return drawMember(t)
+	case 1:
+		return drawMoment(t)
+	case 2:
+		return drawNumber(t)
+	default:
+		return drawEvent(t)
+	}
+}
+
+func drawGroup(t *rapid.T, depth int) naive {
+	word := rapid.SampledFrom([]string{"all", "any", "none", "not"}).Draw(t, "word")
+	children := make([]naive, rapid.IntRange(1, 3).Draw(t, "children"))
+	parts := make([]string, len(children))
+	for i := range children {
+		children[i] = drawCondition(t, depth-1)
+		parts[i] = children[i].json
+	}
+	return naive{
+		json: fmt.Sprintf(`{%q:[%s]}`, word, strings.Join(parts, ",")),
+		holds: func(h *history, now int64) bool {
+			met := 0
+			for _, c := range children {
+				if c.holds(h, now) {
+					met++
+				}
+			}
+			switch word {
+			case "all":
+				return met == len(children)
+			case "any":
+				return met > 0
+			default:
+				return met == 0
+			}
+		},
+		edges: func(h *history) (out []int64) {
+			for _, c := range children {
+				out = append(out, c.edges(h)...)
+			}
+			return out
+		},
+	}
+}
+
+func noEdges(*history) []int64 { return nil }
+
+func drawMember(t *rapid.T) naive {
+	slug := rapid.SampledFrom([]string{"vip", "staff"}).Draw(t, "slug")
+	in := rapid.Bool().Draw(t, "in")
+	return naive{
+		leaf: true, json: fmt.Sprintf(`{"segment":%q,"in":%v}`, slug, in), edges: noEdges,
+		holds: func(h *history, _ int64) bool { return h.members[slug] == in },
+	}
+}
+
+func drawNumber(t *rapid.T) naive {
+	word := rapid.SampledFrom([]string{"is", "is_not", "greater", "less", "at_least", "at_most"}).Draw(t, "operator")
+	n := rapid.IntRange(0, 3).Draw(t, "number")
+	return naive{
+		leaf: true, json: fmt.Sprintf(`{"attribute":"n",%q:%d}`, word, n), edges: noEdges,
+		holds: func(h *history, _ int64) bool {
+			var have int
+			if _, err := fmt.Sscan(h.attributes["n"], &have); err != nil {
+				return word == "is_not"
+			}
+			return map[string]bool{"is": have == n, "is_not": have != n, "greater": have > n, "less": have < n, "at_least": have >= n, "at_most": have <= n}[word]
+		},
+	}
+}
+
+// drawMoment asks for a moment relative to now, for one or for two of them.
+func drawMoment(t *rapid.T) naive {
+	from, to := rapid.IntRange(-6, 6).Draw(t, "after"), rapid.IntRange(-6, 6).Draw(t, "before")
+	which := rapid.IntRange(0, 2).Draw(t, "which")
+	if which == 2 && to <= from {
+		which = 0
+	}
+	text := func(s int) string {
+		switch {
+		case s == 0:
+			return "now"
+		case s < 0:
+			return fmt.Sprintf("%ds ago", -s)
+		default:
+			return fmt.Sprintf("in %ds", s)
+		}
+	}
+	json := [...]string{
+		fmt.Sprintf(`{"attribute":"t","after":%q}`, text(from)),
+		fmt.Sprintf(`{"attribute":"t","before":%q}`, text(to)),
+		fmt.Sprintf(`{"attribute":"t","after":%q,"before":%q}`, text(from), text(to)),
+	}[which]
+	at := func(h *history) (ms int64, ok bool) {
+		var sec float64
+		_, err := fmt.Sscan(h.attributes["t"], &sec)
+		return int64(sec*1000 + 0.5), err == nil
+	}
+	return naive{
+		leaf: which < 2, json: json,
+		holds: func(h *history, now int64) bool {
+			ms, ok := at(h)
+			after, before := ms > now+int64(from)*1000, ms < now+int64(to)*1000
+			return ok && (after || which == 1) && (before || which == 0)
+		},
+		edges: func(h *history) []int64 {
+			ms, _ := at(h)
+			return []int64{ms - int64(from)*1000, ms - int64(to)*1000}
+		},
+	}
+}
+
+func drawEvent(t *rapid.T) naive {
+	name := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "event")
+	typ := rapid.SampledFrom([]event.Type{event.Track, event.Track, event.Page}).Draw(t, "type")
+	window := int64(rapid.IntRange(0, 6).Draw(t, "window")) * 1000
+	kind := rapid.SampledFrom([]string{"", "", ` ,"where":{"property":"k","is":1}`, ` ,"where":{"not":{"property":"k","is":"1"}}`}).Draw(t, "where")
+	least, most, bounds := int64(0), int64(1<<40), ""
+	k := int64(rapid.IntRange(0, 3).Draw(t, "count"))
+	switch word := rapid.SampledFrom([]string{"", "at_least", "at_most", "exactly", "performed", "not_performed", "range"}).Draw(t, "bound"); word {
+	case "":
+		least = 1
+	case "performed", "not_performed":
+		yes := rapid.Bool().Draw(t, "yes")
+		bounds = fmt.Sprintf(`,%q:%v`, word, yes)
+		if yes == (word == "performed") {
+			least = 1
+		} else {
+			most = 0
+		}
+	case "range":
+		least, most = k, k+1
+		bounds = fmt.Sprintf(`,"at_least":%d,"at_most":%d`, least, most)
+	case "at_least":
+		least = k + 1
+		bounds = fmt.Sprintf(`,"at_least":%d`, least)
+	default:
+		if most = k; word == "exactly" {
+			least = k
+		}
+		bounds = fmt.Sprintf(`,%q:%d`, word, k)
+	}
+	json := fmt.Sprintf(`{"event":%q,"type":%q%s%s`, name, typ, bounds, kind)
+	if window != 0 {
+		json += fmt.Sprintf(`,"within":"%ds"`, window/1000)
+	}
+	counted := func(a event.Activity) bool {
+		one := string(a.Data) == `{"k":1}`
+		return a.Type == typ && a.Name == name && (kind == "" || one != strings.Contains(kind, "not"))
+	}
+	return naive{
+		leaf: true, json: json + "}",
+		holds: func(h *history, now int64) bool {
+			n := int64(0)
+			for _, a := range h.events {
+				if counted(a) && (window == 0 || a.At+window > now) {
+					n++
+				}
+			}
+			if window != 0 && most == 0 && now < h.age()+window {
+				return false
+			}
+			return n >= least && n <= most
+		},
+		edges: func(h *history) []int64 {
+			out := []int64{h.age() + window}
+			for _, a := range h.events {
+				out = append(out, a.At+window)
+			}
+			return out
+		},
+	}
+}
+
+// age is the start of the profile's age.
+func (h *history) age() int64 {
+	start := h.created
+	for _, a := range h.events {
+		start = min(start, a.At)
+	}
+	return start
+}
+
+func drawHistory(t *rapid.T) *history {
+	h := &history{attributes: map[string]string{}, members: map[string]bool{"vip": rapid.Bool().Draw(t, "vip"), "staff": rapid.Bool().Draw(t, "staff")}}
+	h.created = drawAt(t)
+	h.attributes["n"] = rapid.SampledFrom([]string{"", "0", "1", "2", "3"}).Draw(t, "n")
+	if rapid.IntRange(0, 4).Draw(t, "timed") > 0 {
+		ms := drawAt(t)
+		h.attributes["t"] = fmt.Sprintf("%d.%03d", ms/1000, ms%1000)
+	}
+	for range rapid.IntRange(0, 8).Draw(t, "events") {
+		h.events = append(h.events, event.Activity{
+			Type: rapid.SampledFrom([]event.Type{event.Track, event.Track, event.Track, event.Page}).Draw(t, "type"),
+			Name: rapid.SampledFrom([]string{"a", "a", "b", "c"}).Draw(t, "name"),
+			At:   drawAt(t),
+			Data: value.Value(rapid.SampledFrom([]string{`{"k":1}`, `{"k":2}`, ""}).Draw(t, "data")),
+		})
+	}
+	return h
+}
+
+// drawAt draws moments close together and often the same, near whole seconds, so that edges meet.
+func drawAt(t *rapid.T) int64 {
+	return epoch + int64(rapid.IntRange(0, 12).Draw(t, "s"))*1000 + int64(rapid.SampledFrom([]int{0, 0, 0, 1, 999, 500}).Draw(t, "ms"))
+}
+
+// body shows the history to the package, its facts counted in order of arrival.
+func (h *history) body(n *Node) *body {
+	b := newBody(h.created)
+	for name, v := range h.attributes {
+		if v != "" {
+			b.attributes[name] = value.Value(v)
+		}
+	}
+	for slug, in := range h.members {
+		b.members[slug] = in
+	}
+	for _, a := range h.events {
+		b.observe(specsOf(n), a)
+	}
+	return b
+}
+
+// moments are all at which something could change, each with its neighbours, in order.
+func (c *naive) moments(h *history) []int64 {
+	var out []int64
+	for _, e := range append(c.edges(h), h.created, epoch) {
+		out = append(out, e-1, e, e+1)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

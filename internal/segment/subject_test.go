@@ -1,0 +1,97 @@
+package segment
+
+import (
+	"testing"
+
+	"rapport.example/internal/event"
+	"rapport.example/internal/person"
+	"rapport.example/internal/value"
+)
+
+// body is a person as the engine shows one to conditions.
+type body struct {
+	attributes map[string]value.Value
+	properties value.Value
+	facts      map[uint64]person.Fact
+	members    map[string]bool
+	created    int64
+	first      int64 // own time of the earliest event
+	happened   bool  // any event at all
+}
+
+func newBody(created int64) *body {
+	return &body{attributes: map[string]value.Value{}, facts: map[uint64]person.Fact{}, members: map[string]bool{}, created: created}
+}
+
+func (b *body) Attribute(name string) value.Value {
+	if v := b.attributes[name]; v != nil {
+		return v
+	}
+	for i := range name {
+		if name[i] == '.' {
+			if v := b.attributes[name[:i]]; v != nil {
+				return v.Path(name[i+1:])
+			}
+		}
+	}
+	return nil
+}
+func (b *body) Property(path string) value.Value { return b.properties.Path(path) }
+func (b *body) Fact(key uint64) person.Fact      { return b.facts[key] }
+func (b *body) Member(slug string) bool          { return b.members[slug] }
+func (b *body) Since() int64 {
+	if b.happened {
+		return min(b.created, b.first)
+	}
+	return b.created
+}
+
+// observe counts an event for the conditions that ask for it, as the engine does.
+func (b *body) observe(specs []FactSpec, a event.Activity) {
+	if !b.happened || a.At < b.first {
+		b.happened, b.first = true, a.At
+	}
+	for _, s := range specs {
+		if s.Type != a.Type || s.Name != a.Name || !s.Matches(a.Data) {
+			continue
+		}
+		f := b.facts[s.Key]
+		f.Key = s.Key
+		Observe(&f, a.At, s.Keep)
+		b.facts[s.Key] = f
+	}
+}
+
+// specsOf is n's specs with those of one key joined, as definition.Compile does.
+func specsOf(n *Node) []FactSpec {
+	var out []FactSpec
+next:
+	for _, s := range n.Specs() {
+		for i := range out {
+			if out[i].Key == s.Key {
+				out[i].Keep = max(out[i].Keep, s.Keep)
+				continue next
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func mustValue(t testing.TB, text string) value.Value {
+	t.Helper()
+	v, err := value.Parse([]byte(text))
+	if err != nil {
+		t.Fatalf("value.Parse(%s): %v", text, err)
+	}
+	return v
+}
+
+func mustParse(t testing.TB, text string) *Node {
+	t.Helper()
+	n, err := Parse(mustValue(t, text), "conditions")
+	if err != nil {
+		t.Fatalf("Parse(%s): %v", text, err)
+	}
+	return n
+}
