@@ -2,20 +2,27 @@ package store
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"rapport.example/internal/api/admin"
+	"rapport.example/internal/value"
 )
 
-const mailColumns = `m.id, m.workspace, coalesce(d.public_id, ''), m.person, m.sender, m.recipient, m.subject, m.created`
+const mailColumns = `m.id, m.workspace, coalesce(d.public_id, ''), m.person, m.sender, m.recipient, m.subject, m.created, d.metrics`
 
 const mailFrom = ` FROM mailbox m LEFT JOIN deliveries d ON m.delivery <> 0 AND d.workspace = m.workspace AND d.id = m.delivery`
 
 func scanMail(r row) (admin.Mail, error) {
 	var m admin.Mail
 	var who int64
-	err := r.Scan(&m.ID, &m.Workspace, &m.Delivery, &who, &m.From, &m.To, &m.Subject, &m.Created, &m.Source)
+	var metrics []byte
+	err := r.Scan(&m.ID, &m.Workspace, &m.Delivery, &who, &m.From, &m.To, &m.Subject, &m.Created, &metrics, &m.Source)
 	m.Person = uint32(who)
+	// The mailbox notes real time; once the outcome is applied, the delivery knows the workspace's.
+	if sent, err := strconv.ParseInt(value.Value(metrics).Get("sent").Text(), 10, 64); err == nil {
+		m.Created = sent * 1000
+	}
 	return m, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/mail"
 	"net/url"
 	"strconv"
 	"strings"
@@ -26,7 +27,7 @@ const pagePolicy = "default-src 'none'; style-src 'self'; img-src 'self'; frame-
 // Pages serves the server-rendered pages and llms.txt. Everything but the login, the style sheet and llms.txt needs a
 // session; whoever has none is sent to the login.
 func (s *Surface) Pages() http.Handler {
-	p := &pages{s, template.Must(template.New("").Funcs(template.FuncMap{"moment": moment, "iso": iso, "ms": func(sec int64) int64 { return sec * 1000 }}).ParseFS(pageFiles, "pages/*.html"))}
+	p := &pages{s, template.Must(template.New("").Funcs(template.FuncMap{"moment": moment, "iso": iso, "address": address}).ParseFS(pageFiles, "pages/*.html"))}
 	mux := http.NewServeMux()
 	static, err := fs.Sub(pageFiles, "pages/static")
 	if err != nil { // unreachable: the folder is embedded
@@ -197,6 +198,18 @@ func moment(ms int64) string { return time.UnixMilli(ms).UTC().Format(momentForm
 
 // iso is Unix ms for machines.
 func iso(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
+
+// address shows an address of a mail without the quotes that its header needs.
+func address(s string) string {
+	a, err := mail.ParseAddress(s)
+	switch {
+	case err != nil:
+		return s
+	case a.Name == "":
+		return a.Address
+	}
+	return a.Name + " <" + a.Address + ">"
+}
 
 // loginData is the content of the login page.
 type loginData struct{ Next, Error string }

@@ -230,7 +230,7 @@ func happened(a *event.Activity) happening {
 	case event.FailedChange:
 		h.Title, h.Bad = "Change not applied", true
 	case event.Created:
-		h.Title = "Created"
+		h.Title, h.Details = "Created", changes(a.Data)
 	case event.Deleted:
 		h.Title = "Deleted"
 	case event.DeviceChange:

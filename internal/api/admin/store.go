@@ -54,7 +54,7 @@ type Mail struct {
 	Person    uint32
 	From, To  string // as in the headers
 	Subject   string
-	Created   int64  // Unix ms of the workspace's clock
+	Created   int64  // Unix ms: of the workspace's clock once its outcome is applied, real time before
 	Source    []byte // the whole message, RFC 5322; nil if it was not asked for
 }
 
