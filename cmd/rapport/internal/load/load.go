@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,8 +22,10 @@ type Options struct {
 	Addr        string        // host:port
 	Connections int           // each has one request under way at a time
 	Duration    time.Duration // how long new requests are begun
+	Count       int64         // most requests; 0 = as many as the duration allows
 	Rate        float64       // requests per second over all connections; 0 = as fast as they are answered
-	// Request writes request n (from 0, each number once) behind dst and returns the extended slice.
+	// Request writes request n (from 0, each number once) behind dst and returns the extended slice. Connections call it
+	// at the same time.
 	Request func(dst []byte, n int64) []byte
 }
 
@@ -30,8 +33,10 @@ type Options struct {
 type Result struct {
 	Requests int64
 	Failures int64 // answers other than 2xx
+	Began    time.Time
 	Elapsed  time.Duration
 	Latency  []time.Duration // sorted; of answered requests
+	Answered []time.Duration // sorted; when they were answered, since Began
 }
 
 // PerSecond is the rate of answered requests.
@@ -45,58 +50,62 @@ func (r *Result) Quantile(q float64) time.Duration {
 	return r.Latency[min(len(r.Latency)-1, int(q*float64(len(r.Latency))))]
 }
 
-// Run sends requests until Duration is over or ctx ends, and waits for the last answers.
+// Run sends requests until Duration is over, Count are sent or ctx ends, and waits for the last answers.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	var (
 		mu    sync.Mutex
-		total Result
+		total = Result{Began: time.Now()}
 		errs  []error
 		wg    sync.WaitGroup
-		next  = make(chan int64, o.Connections)
+		turn  = turns{o: o, began: total.Began}
 	)
-	start := time.Now()
-	go feed(ctx, o, start, next)
 	for range o.Connections {
 		wg.Go(func() {
-			r, err := connection(o, next)
+			r, err := connection(ctx, o, &turn)
 			mu.Lock()
 			defer mu.Unlock()
 			total.Requests += r.Requests
 			total.Failures += r.Failures
 			total.Latency = append(total.Latency, r.Latency...)
+			total.Answered = append(total.Answered, r.Answered...)
 			if err != nil {
 				errs = append(errs, err)
 			}
 		})
 	}
 	wg.Wait()
-	total.Elapsed = time.Since(start)
+	total.Elapsed = time.Since(total.Began)
 	slices.Sort(total.Latency)
+	slices.Sort(total.Answered)
 	return &total, errors.Join(errs...)
 }
 
-// feed hands out request numbers, at the wanted rate if there is one.
-func feed(ctx context.Context, o Options, start time.Time, next chan<- int64) {
-	defer close(next)
-	end := time.NewTimer(o.Duration)
-	defer end.Stop()
-	for n := int64(0); ; n++ {
-		if o.Rate > 0 {
-			if wait := time.Until(start.Add(time.Duration(float64(n) / o.Rate * float64(time.Second)))); wait > 0 {
-				time.Sleep(wait)
-			}
-		}
-		select {
-		case next <- n:
-		case <-end.C:
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
+// turns hands out request numbers, at the wanted rate if there is one. A channel would cost more than the request.
+type turns struct {
+	o     Options
+	began time.Time
+	last  atomic.Int64
 }
 
-func connection(o Options, next <-chan int64) (Result, error) {
+func (t *turns) next(ctx context.Context) (int64, bool) {
+	if ctx.Err() != nil || time.Since(t.began) >= t.o.Duration {
+		return 0, false
+	}
+	n := t.last.Add(1) - 1
+	if t.o.Count > 0 && n >= t.o.Count {
+		return 0, false
+	}
+	if t.o.Rate > 0 {
+		at := time.Duration(float64(n) / t.o.Rate * float64(time.Second))
+		if at >= t.o.Duration {
+			return 0, false
+		}
+		time.Sleep(at - time.Since(t.began))
+	}
+	return n, true
+}
+
+func connection(ctx context.Context, o Options, turn *turns) (Result, error) {
 	var r Result
 	c, err := net.Dial("tcp", o.Addr)
 	if err != nil {
@@ -105,7 +114,11 @@ func connection(o Options, next <-chan int64) (Result, error) {
 	defer c.Close() //nolint:errcheck // everything was read
 	in := bufio.NewReaderSize(c, 4096)
 	var buf []byte
-	for n := range next {
+	for {
+		n, ok := turn.next(ctx)
+		if !ok {
+			return r, nil
+		}
 		buf = o.Request(buf[:0], n)
 		began := time.Now()
 		if _, err := c.Write(buf); err != nil {
@@ -115,13 +128,14 @@ func connection(o Options, next <-chan int64) (Result, error) {
 		if err != nil {
 			return r, fmt.Errorf("answer to request %d: %w", n, err)
 		}
+		now := time.Now()
 		r.Requests++
 		if status/100 != 2 {
 			r.Failures++
 		}
-		r.Latency = append(r.Latency, time.Since(began))
+		r.Latency = append(r.Latency, now.Sub(began))
+		r.Answered = append(r.Answered, now.Sub(turn.began))
 	}
-	return r, nil
 }
 
 var lengthName = []byte("content-length:")
