@@ -77,6 +77,9 @@ func ParseTransactional(doc value.Value) (*TransactionalMessage, error) {
 		return nil, err
 	}
 	var email value.Builder
+	if doc.Get("send_to_unsubscribed") == nil { // a receipt is not marketing: the vendor's default
+		email.Set("send_to_unsubscribed", value.True)
+	}
 	for k, v := range doc.Fields() {
 		if k != "id" && k != "name" && k != "description" {
 			email.Set(k, v)

@@ -32,6 +32,7 @@ type Envelope struct {
 	Delivery  int64
 	Person    uint32
 	PublicID  string
+	At        time.Time // the workspace's time, which mail in the development mailbox is dated with
 }
 
 // Receipt is the provider's answer.

@@ -145,7 +145,10 @@ func (w *Worker) render(j *Job) (mail *message.Mail, r Receipt) {
 		}
 	}()
 	mail, err := message.Render(j.Email, j.Layout, j.From, j.Scope, w.o.Links(&j.Delivery))
-	if err != nil {
+	switch {
+	case errors.Is(err, message.ErrNoAddress):
+		return nil, Receipt{Suppressed, err.Error()}
+	case err != nil:
 		return nil, Receipt{Failed, "the message could not be rendered: " + err.Error()}
 	}
 	return mail, Receipt{}
@@ -155,7 +158,7 @@ func (w *Worker) send(j *Job, mail *message.Mail) Receipt {
 	ctx, cancel := context.WithDeadline(context.Background(), j.Deadline)
 	defer cancel()
 	d := &j.Delivery
-	return w.o.Channel.Send(ctx, mail, Envelope{Workspace: d.Workspace, Delivery: d.ID, Person: d.Person, PublicID: d.Public})
+	return w.o.Channel.Send(ctx, mail, Envelope{Workspace: d.Workspace, Delivery: d.ID, Person: d.Person, PublicID: d.Public, At: time.UnixMilli(j.Scope.Now).UTC()})
 }
 
 // backoff doubles from First up to Longest, with full jitter over the upper half so that retries spread.

@@ -296,6 +296,7 @@ func (b *batch) prepare(t *tenant, s *subject, d *delivery.Delivery) (*delivery.
 	job.Scope.Event = d.Data.Get("event").Get("data")
 	job.Scope.EventTimestamp, _ = strconv.ParseInt(d.Data.Get("event").Get("timestamp").Text(), 10, 64)
 	job.Scope.Trigger = d.Data.Get("trigger")
+	job.Scope.Now = b.real + t.Clock
 	return job, nil
 }
 

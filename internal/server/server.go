@@ -214,7 +214,7 @@ func (s *server) state(ctx context.Context) error {
 
 // deliver builds the worker and what signs its links.
 func (s *server) deliver() (*delivery.Worker, *link.Signer, error) {
-	var channel delivery.Channel = &mailbox.Channel{Now: s.now, Save: func(ctx context.Context, m mailbox.Mail) error {
+	var channel delivery.Channel = &mailbox.Channel{Save: func(ctx context.Context, m mailbox.Mail) error {
 		return s.db.SaveMail(ctx, store.Mail{Workspace: m.Workspace, Delivery: m.Delivery, Person: m.Person, Sender: m.Sender,
 			Recipient: m.Recipient, Subject: m.Subject, Source: m.Source, Created: m.Created})
 	}}

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"strings"
-	"time"
 
 	"rapport.example/internal/delivery"
 	"rapport.example/internal/message"
@@ -19,13 +18,12 @@ type Mail struct {
 	Sender, Recipient string
 	Subject           string
 	Source            []byte // RFC 5322
-	Created           int64  // Unix ms
+	Created           int64  // Unix ms of the workspace's clock
 }
 
 // Channel keeps mail. Addresses whose domain starts with "bounce." are refused, so that bounces can be tried out.
 type Channel struct {
 	Save func(ctx context.Context, m Mail) error
-	Now  func() time.Time
 }
 
 // Send is part of delivery.Channel.
@@ -39,8 +37,7 @@ func (c *Channel) Send(ctx context.Context, m *message.Mail, env delivery.Envelo
 			return delivery.Receipt{State: delivery.Bounced, Reason: "550 5.1.1 no such mailbox (the development mailbox refuses bounce.*)"}
 		}
 	}
-	now := c.Now()
-	msg, err := delivery.Compose(m, env, now)
+	msg, err := delivery.Compose(m, env, env.At)
 	if err != nil {
 		return delivery.Receipt{State: delivery.Failed, Reason: "the message is not valid: " + err.Error()}
 	}
@@ -49,7 +46,7 @@ func (c *Channel) Send(ctx context.Context, m *message.Mail, env delivery.Envelo
 		return delivery.Receipt{State: delivery.Failed, Reason: "the message is not valid: " + err.Error()}
 	}
 	err = c.Save(ctx, Mail{Workspace: env.Workspace, Delivery: env.Delivery, Person: env.Person, Sender: m.From, Recipient: strings.Join(to, ", "),
-		Subject: m.Subject, Source: b.Bytes(), Created: now.UnixMilli()})
+		Subject: m.Subject, Source: b.Bytes(), Created: env.At.UnixMilli()})
 	if err != nil {
 		return delivery.Receipt{State: delivery.Queued, Reason: "the mailbox could not be written"}
 	}
