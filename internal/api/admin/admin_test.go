@@ -74,9 +74,9 @@ type server struct {
 	mux *api.Mux
 }
 
-func newServer(t testing.TB, db *store.DB, change func(*admin.Options)) *server {
-	t.Helper()
-	w := apitest.New(t, db)
+func newServer(tb testing.TB, db *store.DB, change func(*admin.Options)) *server {
+	tb.Helper()
+	w := apitest.New(tb, db)
 	o := admin.Options{
 		Store: db, Keys: w.Keys, Log: w, Secret: db.Secret(), Now: w.Now, Logger: slog.New(slog.DiscardHandler), Applied: w.Applied, Fresh: w.Fresh,
 	}
@@ -86,9 +86,9 @@ func newServer(t testing.TB, db *store.DB, change func(*admin.Options)) *server 
 	s := admin.New(o)
 	mux, err := api.NewMux(api.Options{Keys: w.Keys, Now: w.Now, Log: o.Logger, Fallback: s.Pages(), Session: s.Session}, s.Routes())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return &server{w, t, mux}
+	return &server{w, tb, mux}
 }
 
 func (s *server) request(method, path, body string, headers ...string) *httptest.ResponseRecorder {
@@ -156,6 +156,7 @@ func TestRoutes(t *testing.T) {
 func TestApply(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
 		s := newServer(t, db, nil)
 		req := admin.ApplyRequest{File: "w.yaml", YAML: file}
 		dry := req
@@ -193,6 +194,33 @@ func TestApply(t *testing.T) {
 	})
 }
 
+// TestApplyStarts: a dry run tells whom a campaign with a current audience would begin for.
+func TestApplyStarts(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, storetest.Open(t, storetest.Options(t, storetest.SQLite)), nil)
+	more := file + `  - id: payers
+    name: Payers
+    state: running
+    trigger:
+      enters_segment: paying
+      audience: current_and_new
+    frequency: once
+    workflow:
+      - id: done
+        exit: true
+`
+	got := call[admin.ApplyAnswer](s, "POST", "apply", admin.ApplyRequest{YAML: more, DryRun: true}, 200).Starts
+	if len(got) != 1 || got[0].People != nil {
+		t.Errorf("before the segment is saved: starts %+v, want one with unknown people", got)
+	}
+	call[any](s, "POST", "apply", admin.ApplyRequest{YAML: file}, 200)
+	s.Do(s.Identify("1", `{"plan":"pro"}`), s.Identify("2", `{"plan":"pro"}`), s.Identify("3", `{"plan":"free"}`))
+	got = call[admin.ApplyAnswer](s, "POST", "apply", admin.ApplyRequest{YAML: more, DryRun: true}, 200).Starts
+	if len(got) != 1 || got[0].Campaign != "payers" || got[0].People == nil || *got[0].People != 2 {
+		t.Errorf("starts %+v, want payers for 2 people", got)
+	}
+}
+
 // TestApplyBad: errors name file, line and field, and nothing is saved.
 func TestApplyBad(t *testing.T) {
 	t.Parallel()
@@ -217,6 +245,7 @@ func TestApplyBad(t *testing.T) {
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
 		s := newServer(t, db, nil)
 		for _, kind := range []workspace.Kind{workspace.Track, workspace.App, workspace.Write, workspace.Agent, workspace.Admin} {
 			got := call[map[string]any](s, "POST", "keys", map[string]any{"kind": kind, "name": "n"}, 201)
@@ -254,6 +283,7 @@ func TestKeys(t *testing.T) {
 func TestClockAndWhy(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
 		s := newServer(t, db, nil)
 		call[any](s, "POST", "apply", admin.ApplyRequest{YAML: file}, 200)
 		s.Do(s.Identify("7", `{"email":"ada@example.com","plan":"pro"}`), s.Event("7", "signed_up", `{}`))
@@ -311,6 +341,7 @@ func (s *server) mail(n int, text string) {
 func TestMailbox(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
 		s := newServer(t, db, nil)
 		s.Do(s.Identify("7", `{}`))
 		s.mail(7, source)
@@ -345,6 +376,7 @@ func TestMailbox(t *testing.T) {
 func TestStatusAndBackup(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
 		var fail error
 		s := newServer(t, db, func(o *admin.Options) {
 			o.Status = func(context.Context) map[string]any { return map[string]any{"version": "x"} }
@@ -472,6 +504,7 @@ func TestLoginRedirect(t *testing.T) {
 func TestPages(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
 		s := newServer(t, db, nil)
 		call[any](s, "POST", "apply", admin.ApplyRequest{YAML: file}, 200)
 		const evil = `<script>alert(1)</script>`

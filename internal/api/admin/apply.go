@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/definition"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/ingest"
+	"rapport.example/internal/journey"
 	"rapport.example/internal/value"
 	"rapport.example/internal/workspace"
 )
@@ -58,6 +60,14 @@ type (
 		Prune  bool   `json:"prune"` // remove what the file leaves out
 	}
 
+	// Starting is a campaign that begins to run for current members of its segment. How many get mail is at most People;
+	// the campaign's filter and frequency decide for each.
+	Starting struct {
+		Campaign string `json:"campaign"`
+		Segment  string `json:"segment"`
+		People   *int64 `json:"people"` // nil = not known before the segment itself is saved
+	}
+
 	// ApplyAnswer says what was done, or with dry_run what would be.
 	ApplyAnswer struct {
 		Workspace   Workspace       `json:"workspace"` // ID 0: it would be created
@@ -66,6 +76,7 @@ type (
 		DryRun      bool            `json:"dry_run"`
 		Changed     bool            `json:"changed"`
 		Plan        definition.Plan `json:"plan"`
+		Starts      []Starting      `json:"starts,omitempty"`      // campaigns that begin for people who are in their segment already
 		Credentials []Secret        `json:"credentials,omitempty"` // of a workspace that was created; shown this once
 	}
 )
@@ -164,6 +175,9 @@ func (s *Surface) apply(c *api.Call) error {
 	if err := definition.Check(rows, payload); err != nil {
 		return placed(doc.Locate(err))
 	}
+	if out.Starts, err = s.starting(c.R.Context(), w.ID, rows, &out.Plan); err != nil {
+		return err
+	}
 	out.Changed = !out.Plan.Empty() || out.Named || out.Created
 	out.Workspace = s.tenant(w)
 	if in.DryRun {
@@ -184,6 +198,33 @@ func (s *Surface) apply(c *api.Call) error {
 	}
 	out.Workspace = s.tenant(w)
 	return c.JSON(http.StatusOK, out)
+}
+
+// starting lists the campaigns that the plan sets running for people who are in their segment already.
+func (s *Surface) starting(ctx context.Context, ws int64, rows []definition.Row, plan *definition.Plan) ([]Starting, error) {
+	var out []Starting
+	changes := slices.Concat(plan.Add, plan.Change)
+	for _, ch := range changes {
+		trigger := ch.After.Get("trigger")
+		if ch.Kind != definition.Campaigns || trigger.Get("audience").Text() != "current_and_new" ||
+			ch.After.Get("state").Text() != journey.Running || ch.Before.Get("state").Text() == journey.Running {
+			continue
+		}
+		one := Starting{Campaign: ch.Slug, Segment: trigger.Get("enters_segment").Text()}
+		for i := range rows {
+			r := &rows[i]
+			changing := slices.ContainsFunc(changes, func(x definition.Change) bool { return x.Kind == r.Kind && x.Slug == r.Slug })
+			if r.Kind == definition.Segments && r.Slug == one.Segment && !changing {
+				n, err := s.o.Store.CountMembers(ctx, ws, r.ID)
+				if err != nil {
+					return nil, err
+				}
+				one.People = &n
+			}
+		}
+		out = append(out, one)
+	}
+	return out, nil
 }
 
 // placed puts the place in the file into the message.

@@ -22,7 +22,7 @@ type (
 		Text       string            `json:"text"`
 		Headers    map[string]string `json:"headers"` // decoded; values of one name joined by ", "
 		DeliveryID string            `json:"delivery_id"`
-		CreatedAt  int64             `json:"created_at"` // Unix seconds of the workspace's clock
+		CreatedAt  int64             `json:"created_at"` // Unix seconds; see Mail.Created
 	}
 
 	// MailboxAnswer is a page of mails.

@@ -259,12 +259,10 @@ func changes(v value.Value) []attribute {
 			continue
 		}
 		from, to := c.Get("from").Text(), c.Get("to").Text()
-		switch {
-		case from == "" || from == "null":
-			out = append(out, attribute{Name: name, Value: to})
-		default:
-			out = append(out, attribute{Name: name, Value: from + " → " + to})
+		if from != "" && from != "null" {
+			to = from + " → " + to
 		}
+		out = append(out, attribute{Name: name, Value: to})
 	}
 	return out
 }

@@ -72,6 +72,7 @@ func TestRoutes(t *testing.T) {
 func TestHostileInput(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
 		seed(t, db)
 		s := newSurface(t, db, db, false)
 		for _, bad := range []string{"", "%00", "%ff", "%2F", "a%2Fb", "%25", "+", "@", "é", "cio_", "-1", "0", "99999999999999999999", strings.Repeat("x", 2000), "'; DROP TABLE people; --"} {
@@ -86,8 +87,10 @@ func TestHostileInput(t *testing.T) {
 				for _, p := range []string{"{customer_id}", "{segment_id}", "{campaign_id}", "{message_id}"} {
 					path = strings.ReplaceAll(path, p, bad)
 				}
-				for _, q := range []string{"?id_type=email", "?id_type=cio_id", "?id_type=phone", "?start=" + bad, "?limit=" + bad, "?type=" + bad + "&name=" + bad,
-					"?metric=" + bad, "?campaign_id=" + bad, "?start_ts=" + bad, "?email=" + bad, "?customer_id=" + bad, "?action_id=9007199254740993"} {
+				for _, q := range []string{
+					"?id_type=email", "?id_type=cio_id", "?id_type=phone", "?start=" + bad, "?limit=" + bad, "?type=" + bad + "&name=" + bad,
+					"?metric=" + bad, "?campaign_id=" + bad, "?start_ts=" + bad, "?email=" + bad, "?customer_id=" + bad, "?action_id=9007199254740993",
+				} {
 					if w := s.send(t, r.Method, path+q, ""); w.Code >= 500 && w.Code != http.StatusNotImplemented {
 						t.Errorf("GET %s%s = %d %s", path, q, w.Code, w.Body)
 					}
@@ -118,7 +121,11 @@ func TestSendBad(t *testing.T) {
 	const whole = `"identifiers":{"id":"1"},"to":"a@example.com","transactional_message_id":"receipt"`
 	many := strings.TrimSuffix(strings.Repeat("a@example.com,", 16), ",")
 	for _, c := range []struct{ body, field string }{
-		{``, "not valid JSON"}, {`[]`, "must be a JSON object"}, {`{`, "not valid JSON"}, {`{"a":"\u0000"}`, "NUL"}, {`{"a":"\ud800"}`, "not valid JSON"},
+		{``, "not valid JSON"},
+		{`[]`, "must be a JSON object"},
+		{`{`, "not valid JSON"},
+		{`{"a":"\u0000"}`, "NUL"},
+		{`{"a":"\ud800"}`, "not valid JSON"},
 		{`{"to":"a@example.com","transactional_message_id":1}`, "identifiers"},
 		{`{"identifiers":{},"to":"a@example.com","transactional_message_id":1}`, "identifiers"},
 		{`{"identifiers":{"id":"1","email":"a@example.com"},"to":"a@example.com","transactional_message_id":1}`, "identifiers"},
@@ -141,13 +148,23 @@ func TestSendBad(t *testing.T) {
 		{`{"identifiers":{"id":"1"},"to":"a@example.com","from":9,"subject":"s","body":"b"}`, "from"},
 		{`{` + whole + `,"subject":"{{ broken"}`, "subject"},
 		{`{` + whole + `,"body":"{% if %}"}`, "body"},
-		{`{` + whole + `,"subject":1}`, "subject"}, {`{` + whole + `,"message_data":[1]}`, "message_data"}, {`{` + whole + `,"tracked":"maybe"}`, "tracked"},
-		{`{` + whole + `,"send_at":"soon"}`, "send_at"}, {`{` + whole + `,"send_at":1e400000}`, "send_at"}, {`{` + whole + `,"send_at":1775174401}`, "send_at"},
+		{`{` + whole + `,"subject":1}`, "subject"},
+		{`{` + whole + `,"message_data":[1]}`, "message_data"},
+		{`{` + whole + `,"tracked":"maybe"}`, "tracked"},
+		{`{` + whole + `,"send_at":"soon"}`, "send_at"},
+		{`{` + whole + `,"send_at":1e400000}`, "send_at"},
+		{`{` + whole + `,"send_at":1775174401}`, "send_at"},
 		{`{` + whole + `,"send_at":1767312000000}`, "send_at"},
-		{`{` + whole + `,"headers":"{"}`, "headers"}, {`{` + whole + `,"headers":1}`, "headers"}, {`{` + whole + `,"headers":{"a b":"c"}}`, "headers"},
-		{`{` + whole + `,"headers":{"X-A":"1\r\nBcc: x"}}`, "headers.X-A"}, {`{` + whole + `,"headers":{"X-A":{}}}`, "headers.X-A"},
-		{`{` + whole + `,"attachments":{"a.txt":"aGk="}}`, "attachments"}, {`{` + whole + `,"queue_draft":true}`, "queue_draft"},
-		{`{` + whole + `,"language":"de"}`, "language"}, {`{` + whole + `,"auto_create":true}`, "auto_create"}, {`{` + whole + `,"body_amp":"<html>"}`, "body_amp"},
+		{`{` + whole + `,"headers":"{"}`, "headers"},
+		{`{` + whole + `,"headers":1}`, "headers"},
+		{`{` + whole + `,"headers":{"a b":"c"}}`, "headers"},
+		{`{` + whole + `,"headers":{"X-A":"1\r\nBcc: x"}}`, "headers.X-A"},
+		{`{` + whole + `,"headers":{"X-A":{}}}`, "headers.X-A"},
+		{`{` + whole + `,"attachments":{"a.txt":"aGk="}}`, "attachments"},
+		{`{` + whole + `,"queue_draft":true}`, "queue_draft"},
+		{`{` + whole + `,"language":"de"}`, "language"},
+		{`{` + whole + `,"auto_create":true}`, "auto_create"},
+		{`{` + whole + `,"body_amp":"<html>"}`, "body_amp"},
 	} {
 		s := newSurface(t, db, db, false)
 		w := s.send(t, http.MethodPost, "/v1/send/email", c.body)
@@ -173,31 +190,31 @@ func TestSendLogDown(t *testing.T) {
 	}
 }
 
-func live(t testing.TB, db *store.DB) (*apitest.World, *surface) {
-	t.Helper()
-	w := apitest.New(t, db)
+func live(tb testing.TB, db *store.DB) (*apitest.World, *surface) {
+	tb.Helper()
+	w := apitest.New(tb, db)
 	mux, err := api.NewMux(api.Options{Keys: w.Keys, Now: w.Now, Log: quiet()},
 		app.Routes(app.Options{Store: db, Log: w, Secret: db.Secret(), Fresh: w.Fresh, Applied: w.Applied}))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return w, &surface{mux: mux}
 }
 
 // call sends a request with the World's key and decodes the answer.
-func call[T any](t testing.TB, s *surface, method, path, body string, status int) T {
-	t.Helper()
-	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+func call[T any](tb testing.TB, s *surface, method, path, body string, status int) T {
+	tb.Helper()
+	r := httptest.NewRequestWithContext(tb.Context(), method, path, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+apitest.AppKey)
 	w := httptest.NewRecorder()
 	s.mux.ServeHTTP(w, r)
 	var out T
 	if w.Code != status {
-		t.Fatalf("%s %s = %d %s, want %d", method, path, w.Code, w.Body, status)
+		tb.Fatalf("%s %s = %d %s, want %d", method, path, w.Code, w.Body, status)
 	}
 	if w.Body.Len() > 0 {
 		if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
-			t.Fatalf("%s %s: %v in %s", method, path, err, w.Body)
+			tb.Fatalf("%s %s: %v in %s", method, path, err, w.Body)
 		}
 	}
 	return out
@@ -207,6 +224,7 @@ func call[T any](t testing.TB, s *surface, method, path, body string, status int
 func TestSegmentLife(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
 		w, s := live(t, db)
 		made := call[app.SegmentAnswer](t, s, "POST", "/v1/segments", `{"segment":{"name":"Über VIPs!","description":"d"}}`, 200).Segment
 		if made.ID == 0 || made.Name != "Über VIPs!" || made.Type != "manual" || made.State != "finished" {
@@ -236,6 +254,7 @@ func TestSegmentLife(t *testing.T) {
 func TestSendBecomesDelivery(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
 		w, s := live(t, db)
 		sent := call[app.SendAnswer](t, s, "POST", "/v1/send/email",
 			`{"identifiers":{"email":"new@example.com"},"to":"new@example.com","from":"a@example.com","subject":"s","body":"b","headers":{},"attachments":{}}`, 200)
@@ -254,6 +273,7 @@ func TestSendBecomesDelivery(t *testing.T) {
 func TestReadYourWrites(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
 		w, s := live(t, db)
 		for i := range 50 {
 			if _, err := w.Append(t.Context(), 0, w.Identify("7", fmt.Sprintf(`{"n":%d}`, i))); err != nil {
@@ -271,6 +291,7 @@ func TestReadYourWrites(t *testing.T) {
 func TestMembershipWhileChanging(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
 		const people, step = 10_000, 1000
 		w, s := live(t, db)
 		seg := call[app.SegmentAnswer](t, s, "POST", "/v1/segments", `{"segment":{"name":"all"}}`, 200).Segment.ID
@@ -326,6 +347,7 @@ func change(w *apitest.World, r *rand.Rand, seg int64, people int, by func(int) 
 func TestTimelinePages(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
 		w, s := live(t, db)
 		var want []string
 		var ops []ingest.Op

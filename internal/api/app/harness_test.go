@@ -99,6 +99,7 @@ func seed(tb testing.TB, db *store.DB) {
 }
 
 func changes(tb testing.TB) *engine.Changes {
+	tb.Helper()
 	c := &engine.Changes{}
 	def := func(ws int64, kind string, id, version int64, slug, body string, current, deleted bool) {
 		c.Definitions = append(c.Definitions, definition.Row{
@@ -120,8 +121,10 @@ func changes(tb testing.TB) *engine.Changes {
 	docs := []*person.Document{{
 		Ref: person.Ref{Workspace: 1, Ordinal: 1}, CIO: "aaaaaaaaaaaaaaaa", ID: "1", Email: "Ada@Example.com", Created: start,
 		Attributes: []person.Attribute{
-			{Name: "plan", Value: parse(tb, `"pro"`), At: start / 1000}, {Name: "age", Value: parse(tb, `36`), At: start/1000 + 5},
-			{Name: "tags", Value: parse(tb, `["a","b"]`), At: start / 1000}, {Name: "beta", Value: value.True, At: start / 1000},
+			{Name: "plan", Value: parse(tb, `"pro"`), At: start / 1000},
+			{Name: "age", Value: parse(tb, `36`), At: start/1000 + 5},
+			{Name: "tags", Value: parse(tb, `["a","b"]`), At: start / 1000},
+			{Name: "beta", Value: value.True, At: start / 1000},
 		},
 		Devices:  []person.Device{{Token: "tok", Platform: "ios", LastUsed: start / 1000, Attributes: parse(tb, `{"app":"2"}`)}},
 		Segments: []person.Membership{{Segment: 1, Since: start}, {Segment: 2, Since: start}, {Segment: 3, Since: start}}, LastActivity: 5,
@@ -217,6 +220,7 @@ func TestArchives(t *testing.T) {
 		t.Fatalf("no archives: %v", err)
 	}
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
 		seed(t, db)
 		for _, file := range files {
 			want, err := txtar.ParseFile(file)
@@ -252,7 +256,7 @@ func replay(t *testing.T, s *surface, in *txtar.Archive) *txtar.Archive {
 		w := httptest.NewRecorder()
 		s.mux.ServeHTTP(w, request(t, bytes.ReplaceAll(f.Data, []byte("@next@"), []byte(next))))
 		var answer struct{ Next string }
-		_ = json.Unmarshal(w.Body.Bytes(), &answer) //nolint:errcheck // many answers have none
+		_ = json.Unmarshal(w.Body.Bytes(), &answer) // many answers have none
 		next = answer.Next
 		out.Files = append(out.Files, f, txtar.File{Name: "response" + rest, Data: response(w)})
 		for _, o := range s.log.ops {
@@ -296,7 +300,7 @@ func response(w *httptest.ResponseRecorder) []byte {
 		Next     string
 		Delivery string `json:"delivery_id"`
 	}
-	_ = json.Unmarshal(body, &answer) //nolint:errcheck // what does not fit is printed as it is
+	_ = json.Unmarshal(body, &answer) // what does not fit is printed as it is
 	if answer.Next != "" {
 		body = bytes.ReplaceAll(body, []byte(answer.Next), []byte("@next@"))
 	}

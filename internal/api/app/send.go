@@ -106,8 +106,15 @@ func (s *surface) content(c *api.Call, v value.Value, p *ingest.SendPayload) err
 func renderable(p *ingest.SendPayload) error {
 	var doc, headers value.Builder
 	for _, f := range [...]struct{ name, text string }{
-		{"from", p.From}, {"to", p.To}, {"subject", cmp.Or(p.Subject, "-")}, {"body", cmp.Or(p.Body, "-")}, {"body_plain", p.BodyPlain},
-		{"preheader", p.Preheader}, {"reply_to", p.ReplyTo}, {"cc", p.CC}, {"bcc", p.BCC},
+		{"from", p.From},
+		{"to", p.To},
+		{"subject", cmp.Or(p.Subject, "-")},
+		{"body", cmp.Or(p.Body, "-")},
+		{"body_plain", p.BodyPlain},
+		{"preheader", p.Preheader},
+		{"reply_to", p.ReplyTo},
+		{"cc", p.CC},
+		{"bcc", p.BCC},
 	} {
 		if f.text != "" {
 			doc.Set(f.name, value.Quote(f.text))
