@@ -117,12 +117,12 @@ func (s *snapshot) check(header string, auth Auth) *entry {
 			return nil
 		}
 		return s.find(workspace.Write, "", user)
+	case bearer && (auth == AgentKey || (auth == TrackKey || auth == AppKey) && strings.HasPrefix(rest, "agk_")):
+		return s.find(workspace.Agent, "", rest)
 	case bearer && auth == AppKey:
 		return s.find(workspace.App, "", rest)
 	case bearer && auth == AdminKey:
 		return s.find(workspace.Admin, "", rest)
-	case bearer && (auth == AgentKey || (auth == TrackKey || auth == AppKey) && strings.HasPrefix(rest, "agk_")):
-		return s.find(workspace.Agent, "", rest)
 	}
 	return nil
 }

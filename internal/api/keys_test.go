@@ -52,7 +52,7 @@ func TestAuthenticate(t *testing.T) {
 	}{
 		{basic("site:same"), TrackKey, 1}, {basic("site2:same"), TrackKey, 2}, {basic("site3:same"), TrackKey, 0},
 		{"Bearer app", AppKey, 3}, {"bearer  app ", AppKey, 3}, {"Bearer app", AdminKey, 0}, {"Bearer admin", AdminKey, 4},
-		{"Bearer agk_1", AgentKey, 5}, {"Bearer agk_1", AppKey, 0}, {"Bearer app", AgentKey, 0},
+		{"Bearer agk_1", AgentKey, 5}, {"Bearer agk_1", AppKey, 5}, {"Bearer agk_1", TrackKey, 5}, {"Bearer agk_1", AdminKey, 0}, {"Bearer app", AgentKey, 0},
 		{"Bearer expiring", AppKey, 6}, {"Bearer revoked", AppKey, 0}, {"Bearer orphan", AppKey, 0},
 		{basic("write:"), WriteKey, 8}, {basic("write:same"), WriteKey, 8}, {basic("site:same"), WriteKey, 0},
 		{"", AppKey, 0}, {"Bearer ", AppKey, 0}, {"app", AppKey, 0}, {"Bearer site:same", TrackKey, 0},

@@ -49,6 +49,7 @@ func New(o Options) (*Server, error) {
 		Instructions: instructions, Logger: o.Logger, Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}},
 		SetCacheable: func(_ context.Context, _ sdk.Request, c *sdk.Cacheable) { c.TTLMs = 300_000 },
 	})
+	s.m.AddReceivingMiddleware(explain)
 	if err := s.register(s.m); err != nil {
 		return nil, err
 	}
@@ -122,7 +123,7 @@ func invalid(field, format string, args ...any) error {
 	return &toolError{Code: "invalid_input", Field: field, Message: field + " " + fmt.Sprintf(format, args...)}
 }
 
-// fail turns an error into a result that a model can act on: a first line CODE: sentence, then what to do.
+// fail turns an error into one that a model can act on.
 func fail[Out any](err error, hint string) (*sdk.CallToolResult, Out, error) {
 	var zero Out
 	var t *toolError
@@ -138,14 +139,32 @@ func fail[Out any](err error, hint string) (*sdk.CallToolResult, Out, error) {
 	if t.Hint == "" {
 		t.Hint = hint
 	}
-	text := t.Error()
-	if t.Hint != "" {
-		text += "\n" + t.Hint
+	return nil, zero, t
+}
+
+// explain is a middleware that gives a failed call its text, a first line CODE: sentence and then what to do, and the
+// same as structured content. The SDK's typed handlers leave room for the text only.
+func explain(next sdk.MethodHandler) sdk.MethodHandler {
+	return func(ctx context.Context, method string, req sdk.Request) (sdk.Result, error) {
+		res, err := next(ctx, method, req)
+		call, ok := res.(*sdk.CallToolResult)
+		if err != nil || !ok || call == nil {
+			return res, err
+		}
+		var t *toolError
+		if !errors.As(call.GetError(), &t) {
+			return res, nil
+		}
+		text := t.Error()
+		if t.Hint != "" {
+			text += "\n" + t.Hint
+		}
+		if t.RetryAfter > 0 {
+			text += fmt.Sprintf("\nTry again in %d s.", t.RetryAfter)
+		}
+		call.Content, call.StructuredContent = []sdk.Content{&sdk.TextContent{Text: text}}, t
+		return call, nil
 	}
-	if t.RetryAfter > 0 {
-		text += fmt.Sprintf("\nTry again in %d s.", t.RetryAfter)
-	}
-	return &sdk.CallToolResult{IsError: true, Content: []sdk.Content{&sdk.TextContent{Text: text}}, StructuredContent: t}, zero, nil
 }
 
 func code(status int) string {
