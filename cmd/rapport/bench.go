@@ -3,15 +3,75 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
+	"time"
+
+	"rapport.example/cmd/rapport/internal/bench"
+	"rapport.example/internal/fault"
 )
 
 // benchCmd measures a server on this machine.
 type benchCmd struct {
-	DatabaseURL string `name:"database-url" help:"PostgreSQL database to measure instead of SQLite; it must be empty." placeholder:"URL"`
-	NATSURL     string `name:"nats-url" help:"NATS servers to use instead of the built-in log." placeholder:"URL"`
+	DatabaseURL string   `name:"database-url" help:"PostgreSQL to measure with; scratch databases are created there and dropped. Default: SQLite." env:"RAPPORT_BENCH_DATABASE_URL" placeholder:"URL"`
+	NATSURL     string   `name:"nats-url" help:"NATS cluster to measure with. Default: the log inside the server." placeholder:"URL"`
+	People      int      `help:"People in the database." default:"100000"`
+	Rounds      int      `help:"How often each row is measured." default:"3"`
+	Seconds     int      `help:"Seconds of load per row and round." default:"5"`
+	Connections []int    `help:"Numbers of connections for single requests." default:"64,256" placeholder:"N"`
+	Only        []string `help:"Only these of the rows below." placeholder:"ROW"`
+	JSON        bool     `name:"json" help:"Print the report as JSON."`
+}
+
+// Help explains the rows.
+func (*benchCmd) Help() string {
+	return `Starts this program as a server on a scratch folder, fills it with people, 20 segments and 5 running campaigns, and measures it over the loopback. The load comes from this process; its share of the CPU is printed. Nothing is left behind.
+
+Rows:
+
+  ceiling  Requests with the same body and Basic authentication to a handler that does nothing: the most that HTTP allows here.
+
+  events   Single events, POST /api/v1/customers/{id}/events. Acknowledged: durable in the log. Applied: until all acknowledged ones are rows in the database, which are counted. Lag: from the n-th acknowledgement to the n-th event applied.
+
+  batch    The same events, 500 per request to /api/v2/batch, until applied.
+
+  alone    Those again, handed to engine and store in this process without HTTP and without the durable log.
+
+  mail     1,000 events/s that send a mail each: from writing the request to the mail server having the mail.
+
+  timers   CPU of a server that has a million waiting timers and nothing to do.
+
+The cost of a synced write to the scratch folder (TMPDIR) is measured beside each round.`
 }
 
 // Run is the command.
 func (c *benchCmd) Run(ctx context.Context, a *app) error {
-	return errors.New("bench: not in this build")
+	program, err := os.Executable()
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "the program does not find itself")
+	}
+	var bar *progress
+	report, err := bench.Run(ctx, bench.Options{
+		Executable: program, DatabaseURL: c.DatabaseURL, NATSURL: c.NATSURL, People: c.People, Rounds: c.Rounds,
+		Seconds: time.Duration(c.Seconds) * time.Second, Connections: c.Connections, Only: c.Only,
+		Progress: func(label string, n, of int) {
+			if bar == nil || bar.label != label {
+				bar = newProgress(a.err, label, of)
+			}
+			switch {
+			case n >= of:
+				bar.done()
+			case n > 0:
+				bar.n = n - 1
+				bar.step()
+			}
+		},
+	})
+	switch {
+	case report == nil:
+		return err
+	case c.JSON:
+		return errors.Join(a.print(report), err)
+	default:
+		return errors.Join(report.Print(a.out), err)
+	}
 }
