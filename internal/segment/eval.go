@@ -44,7 +44,7 @@ func (n *Node) group(s Subject, now int64, decides bool) Result {
 type tally struct {
 	decides bool  // what one child must be to decide: true for any, false for all
 	decided bool  // one was
-	never   bool  // and one of those that were never turns by itself
+	never   bool  // and it never turns by itself
 	last    int64 // when the last of those that were turns
 	first   int64 // when the first of the others turns
 }
@@ -58,7 +58,7 @@ func (t *tally) add(r Result) bool {
 		return false
 	}
 	t.decided = true
-	t.never = t.never || r.Next == 0
+	t.never = r.Next == 0
 	t.last = max(t.last, r.Next)
 	return t.never
 }

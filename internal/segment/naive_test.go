@@ -240,7 +240,7 @@ func drawHistory(t *rapid.T) *history {
 
 // drawAt draws moments close together and often the same, near whole seconds, so that edges meet.
 func drawAt(t *rapid.T) int64 {
-	return epoch + int64(rapid.IntRange(0, 12).Draw(t, "s"))*1000 + int64(rapid.SampledFrom([]int{0, 0, 0, 1, 999, 500}).Draw(t, "ms"))
+	return epoch + int64(rapid.IntRange(0, 8).Draw(t, "s"))*1000 + int64(rapid.SampledFrom([]int{0, 0, 0, 0, 1, 999}).Draw(t, "ms"))
 }
 
 // body shows the history to the package, its facts counted in order of arrival.

@@ -19,7 +19,7 @@ import (
 func TestEvalAgainstNaive(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		c, h := drawCondition(t, 3), drawHistory(t)
+		c, h := drawCondition(t, rapid.IntRange(0, 3).Draw(t, "depth")), drawHistory(t)
 		doc, err := value.Parse([]byte(c.json))
 		if err != nil {
 			t.Fatal(err)
@@ -59,7 +59,7 @@ func TestEvalAgainstNaive(t *testing.T) {
 func TestOneTimer(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		c, h := drawCondition(t, 3), drawHistory(t)
+		c, h := drawCondition(t, rapid.IntRange(0, 3).Draw(t, "depth")), drawHistory(t)
 		doc, err := value.Parse([]byte(c.json))
 		if err != nil {
 			t.Fatal(err)

@@ -100,17 +100,12 @@ const (
 // readTime reads a moment, rounded to whole ms: Unix seconds as a number or text, or ISO 8601 text with or without time and
 // zone (UTC when missing).
 func readTime(v value.Value) (ms int64, ok bool) {
-	if n, ok := readNumber(v); ok {
-		return seconds(min(max(n.f, leastSecond), mostSecond)), true
+	if !dated(v) {
+		n, ok := readNumber(v)
+		return seconds(min(max(n.f, leastSecond), mostSecond)), ok
 	}
-	if v.Kind() != value.String {
-		return 0, false
-	}
-	s := v[1 : len(v)-1]
-	layout := "2006-01-02"
+	s, layout := v[1:len(v)-1], "2006-01-02"
 	switch {
-	case len(s) < len(layout) || s[0] > '9':
-		return 0, false
 	case len(s) > len(layout) && s[10] == ' ':
 		layout = "2006-01-02 15:04:05"
 	case len(s) > len(layout):
@@ -124,6 +119,12 @@ func readTime(v value.Value) (ms int64, ok bool) {
 		return 0, false
 	}
 	return t.Round(time.Millisecond).UnixMilli(), true
+}
+
+// dated reports whether v is text with dashes where a date has them, and a number has not: no error need be made to see
+// that it is none.
+func dated(v value.Value) bool {
+	return len(v) >= len(`"2006-01-02"`) && v[0] == '"' && v[5] == '-' && v[8] == '-'
 }
 
 // seconds are Unix seconds in ms. Whole and fraction apart, for the product would not be exact.

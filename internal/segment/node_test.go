@@ -1,0 +1,165 @@
+package segment
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rapport.example/internal/event"
+	"rapport.example/internal/person"
+	"rapport.example/internal/value"
+)
+
+func TestMentions(t *testing.T) {
+	t.Parallel()
+	n := mustParse(t, `{"any":[{"attribute":"address.city","is":"Bonn"},{"attribute":"address","exists":true},{"not":{"event":"a","within":"3d","where":{"property":"p","is":1}}},
+		{"event":"/x","type":"page","not_performed":true},{"not_segment":"vip"},{"segment":"vip"}]}`)
+	want := Mentions{
+		Attributes: []string{"address.city", "address"},
+		Chains:     []string{event.ChainName(event.Track, "a"), event.ChainName(event.Page, "/x")},
+		Segments:   []string{"vip"},
+	}
+	if diff := cmp.Diff(want, n.Mentions()); diff != "" {
+		t.Errorf("Mentions (-want +got):\n%s", diff)
+	}
+	for text, want := range map[string]bool{
+		`{"event":"a","not_performed":true,"within":"3d"}`:           true,
+		`{"none":[{"event":"a","exactly":0,"within":"3d"}]}`:         true,
+		`{"event":"a","at_most":0,"within":"3d"}`:                    true,
+		`{"event":"a","at_most":1,"within":"3d"}`:                    false,
+		`{"event":"a","not_performed":true}`:                         false,
+		`{"none":[{"event":"a","within":"3d"},{"segment":"staff"}]}`: false,
+		`{"attribute":"created_at","before":"3d ago","exists":true}`: false,
+	} {
+		if got := mustParse(t, text).Mentions().Age; got != want {
+			t.Errorf("Mentions(%s).Age = %v, want %v", text, got, want)
+		}
+	}
+	if diff := cmp.Diff(Mentions{}, (*Node)(nil).Mentions()); diff != "" {
+		t.Errorf("Mentions of nil: %s", diff)
+	}
+}
+
+// TestSpecs holds keys apart that must be and together that may be, and to their values: documents are stored with them.
+func TestSpecs(t *testing.T) {
+	t.Parallel()
+	base := mustParse(t, `{"event":"a","where":{"property":"p","after":"2026-01-01","exists":true}}`).Specs()[0]
+	for text, same := range map[string]bool{
+		`{"event":" a ","at_least":7,"within":"3d","where":{"all":[{"property":"p","exists":true,"after":1767225600}]}}`: true,
+		`{"event":"b","where":{"property":"p","after":"2026-01-01","exists":true}}`:                                      false,
+		`{"event":"a","type":"page","where":{"property":"p","after":"2026-01-01","exists":true}}`:                        false,
+		`{"event":"a","where":{"property":"p","after":"2026-01-02","exists":true}}`:                                      false,
+		`{"event":"a"}`: false,
+	} {
+		if got := mustParse(t, text).Specs()[0]; (got.Key == base.Key) != same {
+			t.Errorf("Specs(%s) has the same key: %v, want %v", text, !same, same)
+		}
+	}
+	for text, want := range map[string]uint64{
+		`{"event":"activated"}`: 0xdcdecef8c29b4bf1,
+		`{"event":"purchase","type":"screen","within":"30d","where":{"any":[{"property":"kind","is":["book","cd"]},{"property":"total","at_least":100}]}}`: 0x989b6e709211180b,
+	} {
+		if got := mustParse(t, text).Specs()[0].Key; got != want {
+			t.Errorf("key of %s = %#x, want %#x", text, got, want)
+		}
+	}
+	for text, keep := range map[string]int{
+		`{"event":"a","at_least":3,"within":"1d"}`: 3, `{"event":"a","at_most":3,"within":"1d"}`: 4, `{"event":"a","exactly":3,"within":"1d"}`: 4,
+		`{"event":"a","not_performed":true,"within":"1d"}`: 1, `{"event":"a","at_least":3}`: 0,
+	} {
+		if got := mustParse(t, text).Specs()[0].Keep; got != keep {
+			t.Errorf("Keep of %s = %d, want %d", text, got, keep)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	n := mustParse(t, `{"all":[{"attribute":"plan","is":"pro"},{"none":[{"event":"login","not_performed":true,"within":"30d"},{"segment":"vip"}]},
+		{"event":"a","at_least":2,"within":"1d"},{"event":"b"},{"property":"x","exists":false}]}`)
+	b := newBody(epoch)
+	b.attributes["plan"] = mustValue(t, `"team"`)
+	for i := range int64(3) {
+		b.observe(specsOf(n), event.Activity{Type: event.Track, Name: "a", At: epoch + i})
+	}
+	want := []Line{
+		{0, "all of", "", false, 0},
+		{1, `plan is "pro"`, `"team"`, false, 0},
+		{1, "none of", "", true, epoch + 30*day},
+		{2, `event "login" did not happen within the last 30 days`, "never, but the profile is younger than 30 days", false, epoch + 30*day},
+		{2, "in segment vip", "is not a member", false, 0},
+		{1, `event "a" happened at least twice within the last day`, "at least twice in the window, last 2026-01-01 00:00:00 UTC", true, epoch + 1 + day},
+		{1, `event "b" happened at least once`, "never", false, 0},
+		{1, "the event's x is not set", "not set", true, 0},
+	}
+	if diff := cmp.Diff(want, n.Explain(b, epoch+hour)); diff != "" {
+		t.Errorf("Explain (-want +got):\n%s", diff)
+	}
+	// A fact that was counted before this condition asked for times has none yet.
+	n = mustParse(t, `{"event":"a","at_most":2,"at_least":0,"within":"1d"}`)
+	b.facts[n.Specs()[0].Key] = person.Fact{First: epoch, Count: 9}
+	if got := n.Explain(b, epoch)[0].Value; got != "9 times in all" {
+		t.Errorf("Explain of an uncounted fact = %q", got)
+	}
+}
+
+// TestNil holds the nil condition to "always": a campaign without a filter.
+func TestNil(t *testing.T) {
+	t.Parallel()
+	var n *Node
+	if got := n.Eval(newBody(epoch), epoch); got != (Result{Match: true}) {
+		t.Errorf("Eval = %v", got)
+	}
+	if n.Sentence() != "always" || n.Canonical() != nil || n.Specs() != nil || n.Explain(newBody(epoch), epoch) != nil {
+		t.Errorf("nil says %q, %s, %v", n.Sentence(), n.Canonical(), n.Specs())
+	}
+}
+
+func TestTooManyLeaves(t *testing.T) {
+	t.Parallel()
+	many := func(n int) value.Value {
+		list := value.Value(`{"any":[{"segment":"a"}`)
+		for range n - 2 {
+			list = append(list, `,{"segment":"a"}`...)
+		}
+		return mustValue(t, string(list)+`,{"not":{"event":"e","where":{"property":"p","is":1}}}]}`)
+	}
+	if _, err := Parse(many(MaxLeaves-1), ""); err != nil {
+		t.Errorf("Parse of %d leaves: %v", MaxLeaves, err)
+	}
+	if _, err := Parse(many(MaxLeaves), ""); err == nil || err.Error() != "any[499].not.where: has more than 500 conditions" {
+		t.Errorf("Parse of %d leaves: %v", MaxLeaves+1, err)
+	}
+}
+
+func TestParseDuration(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int64{
+		"90s": 90 * second, " 15m ": 15 * minute, "2h": 2 * hour, "30d": 30 * day, "3w": 3 * week, "1d12h": 36 * hour, "1h1h": 2 * hour, "3660d": maxWindow,
+		"": 0, "d": 0, "5": 0, "5x": 0, "-5d": 0, "1.5d": 0, "1d 2h": 0, "0s": 0, "3661d": 0, "1000000000s": 0, "５d": 0,
+	} {
+		got, err := ParseDuration(text)
+		if got != want || (err == nil) != (want != 0) {
+			t.Errorf("ParseDuration(%q) = %d, %v, want %d", text, got, err, want)
+		}
+	}
+}
+
+func TestParseMoment(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`"now"`: `"now"`, `" NOW "`: `"now"`, `"30d ago"`: `"30d ago"`, `"-30d"`: `"30d ago"`, `"in 3d"`: `"in 3d"`, `"3d"`: `"in 3d"`, `"+3d"`: `"in 3d"`, `"in 2w"`: `"in 14d"`,
+		`"1d12h ago"`: `"36h ago"`, `1767225600`: `1767225600`, `"1767225600"`: `1767225600`, `"2026-01-01"`: `1767225600`, `"2026-01-01T02:00:00+02:00"`: `1767225600`,
+		`1767225600.5`: `"2026-01-01T00:00:00.5Z"`, `-1.5`: `"1969-12-31T23:59:58.5Z"`, `"-30"`: `-30`,
+	} {
+		m, err := parseMoment(mustValue(t, text), "")
+		if err != nil || string(m.literal()) != want {
+			t.Errorf("parseMoment(%s) = %s, %v, want %s", text, m.literal(), err, want)
+			continue
+		}
+		again, err := parseMoment(m.literal(), "")
+		if err != nil || again != m {
+			t.Errorf("parseMoment(%s) again = %v, %v, want %v", m.literal(), again, err, m)
+		}
+	}
+}
