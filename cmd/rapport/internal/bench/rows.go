@@ -68,12 +68,22 @@ func (x *run) send(ctx context.Context, o load.Options, into *load.Result) error
 // ceiling measures what the server's HTTP stack can do at best with the requests of the row events.
 func (x *run) ceiling(ctx context.Context, conns int) error {
 	p := newPoster(x.child.addr, x.child.basic)
+	before, err := x.child.usage()
+	if err != nil {
+		return err
+	}
 	var res load.Result
-	err := x.send(ctx, load.Options{Connections: conns, Duration: x.o.Seconds, Request: func(dst []byte, n int64) []byte {
+	err = x.send(ctx, load.Options{Connections: conns, Duration: x.o.Seconds, Request: func(dst []byte, n int64) []byte {
 		return p.post(dst, literal("/bench/ceiling"), func(dst []byte) []byte { return x.seed.body(dst, n) })
 	}}, &res)
 	x.ceilings[conns] = res.PerSecond()
+	if err != nil {
+		return err
+	}
+	after, err := x.child.usage()
 	x.r.add(key{"ceiling", conns, "requests/s"}, res.PerSecond())
+	x.r.add(key{"ceiling: server CPU per request", conns, "µs"}, float64((after.server-before.server).Microseconds())/float64(res.Requests))
+	x.r.add(key{"ceiling: generator's share of the CPU", conns, "%"}, before.share(after))
 	return err
 }
 
