@@ -254,3 +254,21 @@ func TestRestart(t *testing.T) {
 		w.eventually("welcome and thanks", func() bool { return len(w.out.actions()) == 2 })
 	})
 }
+
+// TestAge lets a back-dated event of any name make the profile old enough for "not within 30 days".
+func TestAge(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.apply("schema: 1\nworkspace: w\nsegments:\n  - id: idle\n    conditions: {event: purchase, not_performed: true, within: 30d}\n")
+		w.identify("1", `{"plan":"team"}`)
+		if got := w.members("idle"); got != 0 {
+			t.Fatalf("a young profile: %d members", got)
+		}
+		at := w.clock().Add(-40 * 24 * time.Hour).Unix()
+		w.do(w.op(ingest.Event, ingest.EventPayload{By: ingest.By{ID: "1"}, Type: 1, Name: "other", Timestamp: at}))
+		if got := w.members("idle"); got != 1 {
+			t.Errorf("aged by a back-dated event: %d members, want 1", got)
+		}
+	})
+}

@@ -34,12 +34,13 @@ func (b *batch) event(w *work, pl ingest.EventPayload) error {
 		b.note(w.t, s, event.Activity{Type: event.Created, At: w.now, Received: w.now})
 	}
 	b.note(w.t, s, a)
+	since := s.doc.Since()
 	if s.doc.FirstEvent == 0 || at < s.doc.FirstEvent {
 		s.doc.FirstEvent = at
 	}
 	chain := event.ChainName(a.Type, a.Name)
 	b.count(s, chain, at, pl.Data)
-	if err := b.settle(s, w.now, touched{chains: []string{chain}, all: created}); err != nil {
+	if err := b.settle(s, w.now, touched{chains: []string{chain}, all: created || s.doc.Since() != since}); err != nil {
 		return err
 	}
 	return b.trigger(s, w.now, a)
