@@ -43,7 +43,7 @@ func native(v any) any {
 		if n, err := strconv.Atoi(string(v)); err == nil {
 			return n
 		}
-		f, _ := v.Float64()
+		f, _ := v.Float64() //nolint:errcheck // an inexact number is still the nearest one
 		return number(f)
 	case map[string]any:
 		out := make(map[string]any, len(v))

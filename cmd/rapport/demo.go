@@ -85,6 +85,7 @@ func newDemo(a *app, info server.Info) *demo {
 			d.track = "Basic " + base64.StdEncoding.EncodeToString([]byte(k.SiteID+":"+k.Secret))
 		case workspace.Admin:
 			d.admin.AdminKey = k.Secret
+		default:
 		}
 	}
 	return d
@@ -242,6 +243,7 @@ func (d *demo) welcome(info server.Info, n int) {
 			track = k.SiteID + ":" + k.Secret
 		case workspace.Agent:
 			agent = k.Secret
+		default:
 		}
 	}
 	fmt.Fprintf(out, "\n%d people arrived over %d simulated days. Look at their mail:\n\n  %s   (log in with the admin key below)\n\n", n, demoDays, info.URL)

@@ -133,7 +133,7 @@ func (c *Call) write(status int, body value.Value, contentType string) error {
 		out = append(out[:len(out):len(out)], '\n')
 	}
 	if _, err := c.W.Write(out); err != nil && c.R.Method != http.MethodHead {
-		return nil //nolint:nilerr // the caller is gone; there is nobody left to tell
+		return nil // the caller is gone; there is nobody left to tell
 	}
 	return nil
 }

@@ -50,12 +50,28 @@ func TestAuthenticate(t *testing.T) {
 		auth   Auth
 		want   int64 // credential; 0 = refused
 	}{
-		{basic("site:same"), TrackKey, 1}, {basic("site2:same"), TrackKey, 2}, {basic("site3:same"), TrackKey, 0},
-		{"Bearer app", AppKey, 3}, {"bearer  app ", AppKey, 3}, {"Bearer app", AdminKey, 0}, {"Bearer admin", AdminKey, 4},
-		{"Bearer agk_1", AgentKey, 5}, {"Bearer agk_1", AppKey, 5}, {"Bearer agk_1", TrackKey, 5}, {"Bearer agk_1", AdminKey, 0}, {"Bearer app", AgentKey, 0},
-		{"Bearer expiring", AppKey, 6}, {"Bearer revoked", AppKey, 0}, {"Bearer orphan", AppKey, 0},
-		{basic("write:"), WriteKey, 8}, {basic("write:same"), WriteKey, 8}, {basic("site:same"), WriteKey, 0},
-		{"", AppKey, 0}, {"Bearer ", AppKey, 0}, {"app", AppKey, 0}, {"Bearer site:same", TrackKey, 0},
+		{basic("site:same"), TrackKey, 1},
+		{basic("site2:same"), TrackKey, 2},
+		{basic("site3:same"), TrackKey, 0},
+		{"Bearer app", AppKey, 3},
+		{"bearer  app ", AppKey, 3},
+		{"Bearer app", AdminKey, 0},
+		{"Bearer admin", AdminKey, 4},
+		{"Bearer agk_1", AgentKey, 5},
+		{"Bearer agk_1", AppKey, 5},
+		{"Bearer agk_1", TrackKey, 5},
+		{"Bearer agk_1", AdminKey, 0},
+		{"Bearer app", AgentKey, 0},
+		{"Bearer expiring", AppKey, 6},
+		{"Bearer revoked", AppKey, 0},
+		{"Bearer orphan", AppKey, 0},
+		{basic("write:"), WriteKey, 8},
+		{basic("write:same"), WriteKey, 8},
+		{basic("site:same"), WriteKey, 0},
+		{"", AppKey, 0},
+		{"Bearer ", AppKey, 0},
+		{"app", AppKey, 0},
+		{"Bearer site:same", TrackKey, 0},
 	} {
 		for range 2 { // the second time from the remembered headers
 			a, err := k.Authenticate(tt.header, tt.auth, start)

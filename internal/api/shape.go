@@ -123,7 +123,7 @@ func Errors(err error) []error {
 		}
 		return out
 	}
-	if s, ok := err.(*statusError); ok {
+	if s, ok := err.(*statusError); ok { //nolint:errorlint // joined errors are taken apart one level at a time
 		return Errors(s.error)
 	}
 	if err == nil {

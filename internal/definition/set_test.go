@@ -23,7 +23,10 @@ type ground struct {
 	counters map[string]int64
 }
 
-func newGround(t testing.TB) *ground { return &ground{t: t, counters: map[string]int64{}} }
+func newGround(t testing.TB) *ground {
+	t.Helper()
+	return &ground{t: t, counters: map[string]int64{}}
+}
 
 // save applies p at now = 1000 × generation and returns what changed.
 func (g *ground) save(p ingest.DefinePayload) []Row {

@@ -110,8 +110,10 @@ func (p *partition) reject(ctx context.Context, tx Tx, op *ingest.Op, cause erro
 		return err
 	}
 	b := p.newBatch()
-	b.note(t, nil, event.Activity{Type: event.Rejected, Name: fmt.Sprintf("op kind %d", op.Kind), At: op.Received + t.Clock, Received: op.Received + t.Clock,
-		Data: object("op", text(op.ID), "reason", text(fault.KindOf(cause).String()))})
+	b.note(t, nil, event.Activity{
+		Type: event.Rejected, Name: fmt.Sprintf("op kind %d", op.Kind), At: op.Received + t.Clock, Received: op.Received + t.Clock,
+		Data: object("op", text(op.ID), "reason", text(fault.KindOf(cause).String())),
+	})
 	return b.write(ctx, tx)
 }
 

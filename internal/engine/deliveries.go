@@ -107,8 +107,10 @@ func (b *batch) verdict(s *subject, d *delivery.Delivery, now int64, outcome, re
 	if reason == "" {
 		reason = map[string]string{"sent": "the mail server took it", "waiting": "it will be tried again"}[outcome]
 	}
-	b.trace(s, Decision{At: now, Kind: "message", Subject: subject, Version: d.Version, Campaign: d.Campaign, Outcome: outcome, Reason: reason,
-		Detail: object("delivery_id", d.Public, "attempts", d.Attempts)})
+	b.trace(s, Decision{
+		At: now, Kind: "message", Subject: subject, Version: d.Version, Campaign: d.Campaign, Outcome: outcome, Reason: reason,
+		Detail: object("delivery_id", d.Public, "attempts", d.Attempts),
+	})
 }
 
 // put writes the delivery at the end of the batch.
@@ -163,8 +165,10 @@ func (b *batch) metric(w *work, pl ingest.MetricPayload) error {
 		return nil
 	}
 	s.doc.Unsubscribed, s.dirty = true, true
-	b.note(w.t, s, event.Activity{Type: event.AttributeChange, At: w.now, Received: w.now,
-		Data: object("unsubscribed", object("from", value.False, "to", value.True))})
+	b.note(w.t, s, event.Activity{
+		Type: event.AttributeChange, At: w.now, Received: w.now,
+		Data: object("unsubscribed", object("from", value.False, "to", value.True)),
+	})
 	return b.settle(s, w.now, touched{attributes: []string{"unsubscribed"}})
 }
 
@@ -294,7 +298,7 @@ func (b *batch) prepare(t *tenant, s *subject, d *delivery.Delivery) (*delivery.
 	job.Scope.Message = name
 	job.Scope.Customer = customer(s.doc)
 	job.Scope.Event = d.Data.Get("event").Get("data")
-	job.Scope.EventTimestamp, _ = strconv.ParseInt(d.Data.Get("event").Get("timestamp").Text(), 10, 64)
+	job.Scope.EventTimestamp, _ = strconv.ParseInt(d.Data.Get("event").Get("timestamp").Text(), 10, 64) //nolint:errcheck // absent for segment triggers: 0
 	job.Scope.Trigger = d.Data.Get("trigger")
 	job.Scope.Now = b.real + t.Clock
 	return job, nil
@@ -319,8 +323,15 @@ func transactional(t *tenant, d *delivery.Delivery) (*message.Email, message.Nam
 		to   *string
 		from string
 	}{
-		{&e.To, pl.To}, {&e.From, pl.From}, {&e.Subject, pl.Subject}, {&e.Body, pl.Body}, {&e.BodyPlain, pl.BodyPlain},
-		{&e.Preheader, pl.Preheader}, {&e.ReplyTo, pl.ReplyTo}, {&e.CC, pl.CC}, {&e.BCC, pl.BCC},
+		{&e.To, pl.To},
+		{&e.From, pl.From},
+		{&e.Subject, pl.Subject},
+		{&e.Body, pl.Body},
+		{&e.BodyPlain, pl.BodyPlain},
+		{&e.Preheader, pl.Preheader},
+		{&e.ReplyTo, pl.ReplyTo},
+		{&e.CC, pl.CC},
+		{&e.BCC, pl.BCC},
 	} {
 		if o.from != "" {
 			*o.to = o.from

@@ -134,8 +134,10 @@ func (b *batch) identifiers(w *work, s *subject, path person.Identifier, body ma
 			if created {
 				continue
 			}
-			b.note(s.t, s, event.Activity{Type: event.AttributeChange, At: w.now, Received: w.now,
-				Data: object(name, object("from", orNull(old.Value), "to", text(i.Value)))})
+			b.note(s.t, s, event.Activity{
+				Type: event.AttributeChange, At: w.now, Received: w.now,
+				Data: object(name, object("from", orNull(old.Value), "to", text(i.Value))),
+			})
 		}
 	}
 }

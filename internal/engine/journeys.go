@@ -22,14 +22,18 @@ func (b *batch) trigger(s *subject, now int64, a event.Activity) error {
 			continue
 		}
 		if now-a.At > event.TriggerAge {
-			b.trace(s, Decision{At: now, Kind: "campaign", Subject: c.Slug, Version: c.Version, Campaign: c.ID, Outcome: "not started",
-				Reason: "the event is older than 72 hours", Detail: object("event", a.Name, "timestamp", a.At/1000)})
+			b.trace(s, Decision{
+				At: now, Kind: "campaign", Subject: c.Slug, Version: c.Version, Campaign: c.ID, Outcome: "not started",
+				Reason: "the event is older than 72 hours", Detail: object("event", a.Name, "timestamp", a.At/1000),
+			})
 			continue
 		}
 		if c.Trigger.Where != nil && !c.Trigger.Where.Eval(facts{s, a.Data}, now).Match {
 			reason, detail := explain(c.Trigger.Where, s, a.Data, now)
-			b.trace(s, Decision{At: now, Kind: "campaign", Subject: c.Slug, Version: c.Version, Campaign: c.ID, Outcome: "not started",
-				Reason: "the event's properties do not match: " + reason, Detail: detail})
+			b.trace(s, Decision{
+				At: now, Kind: "campaign", Subject: c.Slug, Version: c.Version, Campaign: c.ID, Outcome: "not started",
+				Reason: "the event's properties do not match: " + reason, Detail: detail,
+			})
 			continue
 		}
 		if ev == nil {
@@ -69,8 +73,10 @@ func (b *batch) advance(s *subject, c *journey.Campaign, l *live, what journey.S
 		cur := s.t.set.Campaign(l.Campaign, 0)
 		if cur == nil || cur.State != journey.Running {
 			b.end(s, l)
-			b.trace(s, Decision{At: now, Kind: "campaign", Subject: c.Slug, Version: l.Version, Campaign: l.Campaign, Outcome: "exited",
-				Reason: "the campaign was stopped while the person waited", Detail: nil})
+			b.trace(s, Decision{
+				At: now, Kind: "campaign", Subject: c.Slug, Version: l.Version, Campaign: l.Campaign, Outcome: "exited",
+				Reason: "the campaign was stopped while the person waited", Detail: nil,
+			})
 			return nil
 		}
 	}

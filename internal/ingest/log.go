@@ -81,7 +81,7 @@ func (l *Log) Append(ctx context.Context, partition int32, ops ...Op) (Position,
 	for i := range ops {
 		e.size += EncodedSize(&ops[i])
 	}
-	if err := l.enqueue(partition, e); err != nil {
+	if err := l.enqueue(partition, e); err != nil { //nolint:contextcheck // the writer outlives the request that started it
 		return Position{}, err
 	}
 	select {

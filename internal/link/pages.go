@@ -56,7 +56,7 @@ func (pages) page(w http.ResponseWriter, status int, title, body string) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	text := strings.NewReplacer("{title}", title, "{style}", style, "{body}", body).Replace(frame)
-	_, _ = io.WriteString(w, text) // a reader who has left needs no answer
+	_, _ = io.WriteString(w, text) //nolint:errcheck // a reader who has left needs no answer
 }
 
 func (p pages) ask(w http.ResponseWriter) {

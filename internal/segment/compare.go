@@ -40,6 +40,7 @@ func (t *test) eval(v value.Value, now int64) Result {
 			return t.when.eval(at, now, t.op == opBefore)
 		}
 		return Result{}
+	default: // the ones that compare numbers
 	}
 	n, ok := readNumber(v)
 	if !ok {
@@ -111,6 +112,7 @@ func (o *operand) within(v value.Value) bool {
 		return false
 	case value.String:
 		v = v[1 : len(v)-1]
+	default:
 	}
 	for i, c := range v {
 		if c >= 0x80 || c == '\\' {

@@ -170,6 +170,7 @@ func (n *Node) Mentions() Mentions {
 			m.Age = m.Age || n.event.aged()
 		case member:
 			add(&m.Segments, n.name)
+		default:
 		}
 	})
 	return m

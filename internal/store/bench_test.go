@@ -39,6 +39,7 @@ type frame struct {
 }
 
 func (f *frame) apply(tb testing.TB, db *store.DB, l engine.Lease, n int) {
+	tb.Helper()
 	ctx := tb.Context()
 	keys := make([]person.Key, f.people)
 	for i := range keys {

@@ -52,9 +52,9 @@ func TestLease(t *testing.T) {
 			}
 			return l
 		}
-		a := acquire("a", false, true, 1)
+		acquire("a", false, true, 1)
 		acquire("b", false, false, 0)
-		a = acquire("a", false, true, 2)
+		a := acquire("a", false, true, 2)
 		within(t, db, a, func(tx engine.Tx) error { return tx.Advance(ctx, 0, 12, "stream") })
 		now.Add(9_000)
 		if err := db.Renew(ctx, a, 10*time.Second); err != nil {

@@ -93,7 +93,7 @@ func finish(ctx context.Context, pool *pgxpool.Pool, o pgx.TxOptions, fn func(pg
 	done := false
 	defer func() {
 		if !done { // an error says that the connection is gone, and the transaction with it
-			_ = tx.Rollback(context.WithoutCancel(ctx))
+			_ = tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // the error that led here is the one to tell
 		}
 	}()
 	if err := fn(tx); err != nil {
@@ -223,7 +223,7 @@ func (c postgresConn) savepoint(ctx context.Context, fn func() error) error {
 	}
 	defer func() {
 		if !done { // a panic of fn; a failure ends the transaction at its next statement
-			_ = back()
+			_ = back() //nolint:errcheck // the error that led here is the one to tell
 		}
 	}()
 	if err := fn(); err != nil {

@@ -150,7 +150,7 @@ func (s sqliteReader) query(ctx context.Context, text string, args []any, scan f
 	}
 	for rows.Next() {
 		if err := scan(rows); err != nil {
-			return errors.Join(err, rows.Close())
+			return errors.Join(err, rows.Close()) //nolint:sqlclosecheck // closed before the next statement on the same connection
 		}
 	}
 	return errors.Join(rows.Err(), rows.Close())

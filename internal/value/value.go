@@ -226,6 +226,7 @@ func (v Value) Bool() (val, ok bool) {
 		case "false":
 			return false, true
 		}
+	default:
 	}
 	return false, false
 }

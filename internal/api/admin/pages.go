@@ -163,7 +163,7 @@ func (p *pages) render(w http.ResponseWriter, status int, name string, f frame) 
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // it only fails when the reader is gone
+	_, _ = w.Write(b.Bytes()) //nolint:errcheck // it only fails when the reader is gone
 }
 
 // problem is the content of an error page.
@@ -274,5 +274,5 @@ func (p *pages) llms(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write(bytes.ReplaceAll(text, []byte("{{base}}"), []byte(base))) // it only fails when the reader is gone
+	_, _ = w.Write(bytes.ReplaceAll(text, []byte("{{base}}"), []byte(base))) //nolint:errcheck // it only fails when the reader is gone
 }

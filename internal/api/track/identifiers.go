@@ -62,6 +62,7 @@ func identifier(field string, kind person.KeyType, v value.Value) (person.Identi
 		if s = strings.TrimSpace(s); !person.LooksLikeEmail(s) {
 			return person.Identifier{}, fault.Field(field, "must be an email address")
 		}
+	default:
 	}
 	i, err := person.Check(person.Identifier{Type: kind, Value: s})
 	if err != nil {

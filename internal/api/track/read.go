@@ -115,8 +115,9 @@ func object(field string, v value.Value) (value.Value, error) {
 		return nil, nil
 	case value.Object:
 		return v, nil
+	default:
+		return nil, fault.Field(field, "must be an object")
 	}
-	return nil, fault.Field(field, "must be an object")
 }
 
 // token checks a device token that came in a path.

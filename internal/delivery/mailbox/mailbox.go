@@ -45,8 +45,10 @@ func (c *Channel) Send(ctx context.Context, m *message.Mail, env delivery.Envelo
 	if _, err := msg.WriteTo(&b); err != nil {
 		return delivery.Receipt{State: delivery.Failed, Reason: "the message is not valid: " + err.Error()}
 	}
-	err = c.Save(ctx, Mail{Workspace: env.Workspace, Delivery: env.Delivery, Person: env.Person, Sender: m.From, Recipient: strings.Join(to, ", "),
-		Subject: m.Subject, Source: b.Bytes(), Created: env.At.UnixMilli()})
+	err = c.Save(ctx, Mail{
+		Workspace: env.Workspace, Delivery: env.Delivery, Person: env.Person, Sender: m.From, Recipient: strings.Join(to, ", "),
+		Subject: m.Subject, Source: b.Bytes(), Created: env.At.UnixMilli(),
+	})
 	if err != nil {
 		return delivery.Receipt{State: delivery.Queued, Reason: "the mailbox could not be written"}
 	}

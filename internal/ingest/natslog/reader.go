@@ -77,7 +77,7 @@ func (r *Reader) Next(ctx context.Context, maxOps int) ([]ingest.Frame, error) {
 			return nil, a.err
 		case a.err != nil, len(out) > 0 && a.frame.Seq != out[len(out)-1].Seq+1:
 			r.held = a
-			return out, nil
+			return out, nil //nolint:nilerr // the frames read so far come first; the error is held for the next call
 		}
 		out = append(out, a.frame)
 		ops += len(a.frame.Ops)

@@ -116,7 +116,7 @@ func makeTemplate(ctx context.Context, base string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = c.Close(ctx) }() // releases the lock
+	defer func() { _ = c.Close(ctx) }() //nolint:errcheck // releases the lock
 	if _, err := c.Exec(ctx, `SELECT pg_advisory_lock(7810772)`); err != nil {
 		return err
 	}

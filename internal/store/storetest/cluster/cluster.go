@@ -69,7 +69,7 @@ func Start() (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("folder of the cluster: %w", err)
 	}
-	cmd := exec.Command("/bin/sh", "-c", keeper, "keeper", bin, dir, superuser)
+	cmd := exec.Command("/bin/sh", "-c", keeper, "keeper", bin, dir, superuser) //nolint:noctx // it ends with the process, see keeper
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the tests; the keeper sees their end
 	if os.Getuid() == 0 {

@@ -41,7 +41,7 @@ func run(args []string) (code int, err error) {
 		defer func() { err = errors.Join(err, c.Close()) }()
 		env = append(env, cluster.EnvURL+"="+c.URL("postgres"))
 	}
-	cmd := exec.Command(args[0], args[1:]...)
+	cmd := exec.Command(args[0], args[1:]...) //nolint:noctx // signals are passed on to it
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = os.Stdin, os.Stdout, os.Stderr, env
 	// A signal from the terminal reaches the command too; one sent to this process alone is passed on.
 	signals := make(chan os.Signal, 1)
@@ -51,7 +51,7 @@ func run(args []string) (code int, err error) {
 	}
 	go func() {
 		for s := range signals {
-			_ = cmd.Process.Signal(s) // it may have ended already
+			_ = cmd.Process.Signal(s) //nolint:errcheck // it may have ended already
 		}
 	}()
 	err = cmd.Wait()
