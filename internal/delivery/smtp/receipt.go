@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/wneessen/go-mail"
@@ -40,12 +41,13 @@ func (c *Channel) judge(err error, delivered bool) verdict {
 		good:  code != 0 && code != 421 && (se.Reason == mail.ErrSMTPMailFrom || se.Reason == mail.ErrSMTPRcptTo || se.Reason == mail.ErrSMTPDataClose),
 		stale: se.Reason == mail.ErrConnCheck || se.Reason == mail.ErrSMTPMailFrom && (code == 0 || code == 421 || code == 503),
 	}
+	v.good = v.good && !v.stale
 	switch {
 	case code == 0 && se.Reason == mail.ErrSMTPDataClose:
 		v.State, v.Reason = delivery.OutcomeUnknown, "the whole message was handed over, but "+v.Reason
 	case se.Reason == mail.ErrGetSender || se.Reason == mail.ErrGetRcpts || se.Reason == mail.ErrNoUnencoded:
 		v.State = delivery.Failed
-	case code < 500 || login[code]:
+	case code < 500 || login[code] || v.stale:
 		v.State = delivery.Queued
 	default:
 		v.State = refused(text, se.Reason == mail.ErrSMTPRcptTo)
@@ -78,9 +80,19 @@ func refused(text string, atAddress bool) delivery.State {
 	return delivery.Failed
 }
 
-// answer is the server's reply, or what broke, without what the library puts around it.
+// reply is a code and a quoted text, as net/textproto writes a server's reply.
+var reply = regexp.MustCompile(`\b(\d{3}) ("(?:[^"\\]|\\.)*")`)
+
+// answer is the server's reply, or what broke, without what the libraries put around it. Of several replies it is the
+// last with the code that counts.
 func answer(se *mail.SendError) string {
 	s := strings.TrimPrefix(se.Error(), se.Reason.String()+": ")
+	all := reply.FindAllStringSubmatch(s, -1)
+	for i := len(all) - 1; i >= 0; i-- {
+		if text, err := strconv.Unquote(all[i][2]); err == nil && all[i][1] == strconv.Itoa(se.ErrorCode()) {
+			return all[i][1] + " " + strings.Join(strings.Fields(text), " ")
+		}
+	}
 	for _, end := range []string{", affected recipient(s): ", ", affected message ID: "} {
 		s, _, _ = strings.Cut(s, end)
 	}
