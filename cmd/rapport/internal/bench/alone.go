@@ -147,9 +147,13 @@ func (a *alone) apply(ctx context.Context, frames [][]ingest.Op) error {
 // storeAlone measures the frames of the row batch without HTTP.
 func (x *run) storeAlone(ctx context.Context) error {
 	const trial = 10 * opsPerFrame
-	rate, n := 0.0, int64(trial)
+	rate, cpu, n := 0.0, 0.0, int64(trial)
 	for range 2 { // first a short one, to know how many fit into the time
 		frames, err := framesOf(0, n, x.seed.op)
+		if err != nil {
+			return err
+		}
+		before, err := own()
 		if err != nil {
 			return err
 		}
@@ -158,10 +162,16 @@ func (x *run) storeAlone(ctx context.Context) error {
 			return err
 		}
 		rate = float64(n) / time.Since(began).Seconds()
+		after, err := own()
+		if err != nil {
+			return err
+		}
+		cpu = float64((after - before).Microseconds()) / float64(n)
 		x.seed.offset += n
 		n = max(trial, int64(rate*x.o.Seconds.Seconds()))
 	}
 	x.r.add(key{"store alone: applied events", 0, "events/s"}, rate)
+	x.r.add(key{"store alone: CPU per event", 0, "µs"}, cpu)
 	if x.batched > 0 {
 		x.r.add(key{"batch ÷ store alone", 0, ""}, x.batched/rate)
 	}
