@@ -20,6 +20,7 @@ type Route struct {
 	Auth     Auth
 	Limit    Class
 	Shape    Shape   // of this endpoint's errors
+	Agent    bool    // of Track routes: agent keys with the scope write may use it too
 	MaxBody  int64   // most bytes of the request body; 0 = a body is not looked at
 	Request  any     // an example value of the request's type, nil if it has no body
 	Response any     // an example value of the response's type, nil if it has no body

@@ -86,8 +86,10 @@ func (c *Call) agent() error {
 	c.W.Header().Set("X-Rapport-Scopes", strings.Join(scopes, ", "))
 	need := "read"
 	switch {
-	case c.Route.Auth == TrackKey:
+	case c.Route.Auth == TrackKey && c.Route.Agent:
 		need = "write"
+	case c.Route.Auth == TrackKey:
+		return fault.New(fault.Forbidden, "agent keys change attributes and record events; deleting, suppressing and the rest take a Track key")
 	case c.Route.Method != http.MethodGet:
 		return fault.New(fault.Forbidden, "agent keys read through the App API and write through the Track API; they cannot do this")
 	}

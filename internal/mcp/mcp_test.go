@@ -263,6 +263,17 @@ func TestMainJobHTTP(t *testing.T) {
 	if res := use(t, reader, "track_event", m{"id": "h1", "name": "x"}, nil); !res.IsError || !strings.HasPrefix(text(res), "forbidden_scope") {
 		t.Errorf("a read key wrote: %s", text(res))
 	}
+	for _, dry := range []struct {
+		tool string
+		args m
+	}{
+		{"track_event", m{"id": "h1", "name": "x", "dry_run": true}},
+		{"upsert_person", m{"id": "h1", "attributes": m{"a": 1}, "dry_run": true}},
+	} {
+		if res := use(t, reader, dry.tool, dry.args, nil); !res.IsError || !strings.HasPrefix(text(res), "forbidden_scope") {
+			t.Errorf("a dry run of %s with a read key = %s, want what a real one answers", dry.tool, text(res))
+		}
+	}
 	use(t, reader, "get_person", m{"id": "h1"}, &item{})
 }
 
@@ -313,8 +324,11 @@ func TestWrongKeys(t *testing.T) {
 	if res.StatusCode != http.StatusForbidden {
 		t.Errorf("cross-site request: %s, want 403", res.Status)
 	}
-	for path, want := range map[string]int{"/v1/send/email": 403, "/v1/segments": 403} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+path, strings.NewReader(`{}`))
+	for path, want := range map[string]int{
+		"POST /v1/send/email": 403, "POST /v1/segments": 403, "DELETE /api/v1/customers/1": 403, "POST /api/v1/customers/1/suppress": 403, "POST /api/v2/batch": 403,
+	} {
+		method, path, _ := strings.Cut(path, " ")
+		req, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(`{}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -325,7 +339,7 @@ func TestWrongKeys(t *testing.T) {
 		}
 		res.Body.Close()
 		if res.StatusCode != want {
-			t.Errorf("POST %s with an agent key: %s, want %d: agents never send", path, res.Status, want)
+			t.Errorf("%s %s with an agent key: %s, want %d", method, path, res.Status, want)
 		}
 	}
 }

@@ -136,8 +136,9 @@ func fail[Out any](err error, hint string) (*sdk.CallToolResult, Out, error) {
 	default:
 		return nil, zero, err
 	}
-	if t.Hint == "" {
-		t.Hint = hint
+	if t.Hint == "" && (t.Status == 0 || t.Status == http.StatusNotFound) {
+		copied := *t // errors may be shared
+		copied.Hint, t = hint, &copied
 	}
 	return nil, zero, t
 }

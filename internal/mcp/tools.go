@@ -169,6 +169,10 @@ func (p person) path() (segment string, idType string, err error) {
 		return "", "", invalid("id", "must not be empty")
 	case p.ID == "." || p.ID == "..":
 		return "", "", invalid("id", "cannot be a path")
+	case (p.IDType == "" || p.IDType == "id") && strings.Contains(p.ID, "@"):
+		return "", "", invalid("id", "looks like an email address, and the Track API takes it for one; use id_type email")
+	case (p.IDType == "" || p.IDType == "id") && strings.HasPrefix(p.ID, "cio_"):
+		return "", "", invalid("id", "looks like a cio_id, and the Track API takes it for one; use id_type cio_id")
 	case p.IDType == "" || p.IDType == "id":
 		return url.PathEscape(p.ID), "id", nil
 	case p.IDType == "email":
@@ -292,11 +296,14 @@ func (s *Server) upsertPerson(ctx context.Context, _ *sdk.CallToolRequest, in up
 			Attributes map[string]string `json:"attributes"`
 		} `json:"customer"`
 	}
-	_, err = c.app(ctx, "/v1/customers/"+seg+"/attributes", url.Values{"id_type": {idType}}, &before)
+	h, err := c.app(ctx, "/v1/customers/"+seg+"/attributes", url.Values{"id_type": {idType}}, &before)
 	var api *APIError
 	exists := err == nil
 	if err != nil && (!errors.As(err, &api) || api.Status != http.StatusNotFound) {
 		return fail[writeOut](err, "")
+	}
+	if in.DryRun && !mayWrite(h) {
+		return fail[writeOut](errNoWrite, "")
 	}
 	body := make(map[string]any, len(in.Attributes)+1)
 	out := writeOut{Status: "accepted", Changes: []change{}}
@@ -350,13 +357,20 @@ func (s *Server) trackEvent(ctx context.Context, _ *sdk.CallToolRequest, in trac
 	}
 	path := "/api/v1/customers/" + seg + "/events"
 	out := writeOut{Status: "accepted", Changes: []change{{Field: "event", After: clean(name)}}}
-	if in.DryRun {
-		out.Status, out.Request = "dry_run", &request{http.MethodPost, path, body}
-		return nil, out, nil
-	}
 	c, err := s.client(ctx)
 	if err != nil {
 		return fail[writeOut](err, "")
+	}
+	if in.DryRun {
+		h, err := c.app(ctx, "/v1/workspaces", nil, nil)
+		if err != nil {
+			return fail[writeOut](err, "")
+		}
+		if !mayWrite(h) {
+			return fail[writeOut](errNoWrite, "")
+		}
+		out.Status, out.Request = "dry_run", &request{http.MethodPost, path, body}
+		return nil, out, nil
 	}
 	if err := c.track(ctx, http.MethodPost, path, body); err != nil {
 		return fail[writeOut](err, "")
@@ -430,6 +444,19 @@ func (s *Server) listDeliveries(ctx context.Context, _ *sdk.CallToolRequest, in 
 		out.NextCursor = s.cursor(l.Next, "list_deliveries", in.Person, in.IDType, []string{in.CampaignID, in.Metric})
 	}
 	return nil, out, nil
+}
+
+// errNoWrite is what a real write would answer too.
+var errNoWrite = &toolError{Code: "forbidden_scope", Message: "this agent key lacks the scope write"}
+
+// mayWrite reads the scopes that the server says the key has.
+func mayWrite(h http.Header) bool {
+	for s := range strings.SplitSeq(h.Get("X-Rapport-Scopes"), ",") {
+		if strings.TrimSpace(s) == "write" {
+			return true
+		}
+	}
+	return false
 }
 
 func rfc3339(n json.Number) string {
