@@ -8,6 +8,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -66,6 +67,7 @@ type Options struct {
 	MaxOps      int           // default 4,096: ops of one transaction, about
 	SweepChunk  int           // default 500: people of one sweep step
 	LogRetained time.Duration // default 6 h: how far trimming stays behind the checkpoint
+	Retained    time.Duration // default 30 days: how long decisions and events of nobody are kept
 }
 
 // Engine owns partitions and applies their frames.
@@ -77,6 +79,7 @@ type Engine struct {
 	mu      sync.Mutex
 	applied map[int32]uint64        // of the partitions that this process owns
 	waiters map[int32]chan struct{} // closed and replaced at every commit
+	failing map[int32]error         // partitions that stopped with an error and are not running again
 }
 
 // New returns an engine that has not started.
@@ -86,7 +89,8 @@ func New(o Options) *Engine {
 	o.MaxOps = cmpOr(o.MaxOps, 4096)
 	o.SweepChunk = cmpOr(o.SweepChunk, 500)
 	o.LogRetained = cmpOr(o.LogRetained, 6*time.Hour)
-	return &Engine{o: o, applied: map[int32]uint64{}, waiters: map[int32]chan struct{}{}}
+	o.Retained = cmpOr(o.Retained, 30*24*time.Hour)
+	return &Engine{o: o, applied: map[int32]uint64{}, waiters: map[int32]chan struct{}{}, failing: map[int32]error{}}
 }
 
 func cmpOr[T comparable](v, def T) T {
@@ -137,6 +141,9 @@ func (e *Engine) own(ctx context.Context, id int32) {
 		case ctx.Err() != nil:
 		case err != nil && !errors.Is(err, ErrFenced):
 			log.Error("partition stopped, will be tried again", "error", err)
+			e.mu.Lock()
+			e.failing[id] = err
+			e.mu.Unlock()
 		}
 		wait.sleep(ctx)
 	}
@@ -184,10 +191,21 @@ func (e *Engine) committed(partition int32, seq uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.applied[partition] = seq
+	delete(e.failing, partition)
 	if ch := e.waiters[partition]; ch != nil {
 		close(ch)
 		delete(e.waiters, partition)
 	}
+}
+
+// Failing tells whether a partition stopped with an error here and is not running again yet, and with which.
+func (e *Engine) Failing() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id, err := range e.failing {
+		return fmt.Errorf("partition %d does not run: %w", id, err)
+	}
+	return nil
 }
 
 // Applied is the newest applied sequence of a partition that this process owns; ok is false if it owns it not.

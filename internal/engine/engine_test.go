@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rapport.example/internal/api/app"
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/store"
 	"rapport.example/internal/store/storetest"
@@ -269,6 +270,39 @@ func TestAge(t *testing.T) {
 		w.do(w.op(ingest.Event, ingest.EventPayload{By: ingest.By{ID: "1"}, Type: 1, Name: "other", Timestamp: at}))
 		if got := w.members("idle"); got != 1 {
 			t.Errorf("aged by a back-dated event: %d members, want 1", got)
+		}
+	})
+}
+
+// TestExpire lets decisions and events of nobody go after thirty days, and keeps a person's own events.
+func TestExpire(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.apply(example(t))
+		w.identify("1", `{"plan":"pro","email":"a@example.com"}`)
+		w.track("1", "signed_up", `{"plan":"pro"}`)
+		w.do(w.op(ingest.Event, ingest.EventPayload{Anonymous: "anon", Type: 1, Name: "looked"}))
+		if got := w.why("1"); len(got) == 0 {
+			t.Fatal("no decisions")
+		}
+		w.advance(31 * 24 * time.Hour)
+		w.eng.Stop()
+		w.start() // looks at old rows at once
+		w.eventually("old decisions are gone", func() bool {
+			return !slices.Contains(w.why("1"), "campaign onboarding started")
+		})
+		page, _, err := db.Activities(t.Context(), w.ws, app.ActivityQuery{Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range page {
+			if a.Anonymous != "" {
+				t.Errorf("an anonymous event of 31 days ago is still there: %+v", a)
+			}
+		}
+		if d := w.person("1"); d == nil {
+			t.Error("the person is gone")
 		}
 	})
 }

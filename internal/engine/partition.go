@@ -26,6 +26,7 @@ type partition struct {
 	tenants map[int64]*tenant
 	pieces  pieceCache
 	trims   []trimMark
+	expires time.Time // when old rows are looked at next
 }
 
 // tenant is what the reader keeps in memory of one workspace.
@@ -179,6 +180,9 @@ func (p *partition) step(ctx context.Context, frames []ingest.Frame) (busy bool,
 		return false, err
 	}
 	if err := p.sweep(ctx); err != nil {
+		return false, err
+	}
+	if err := p.expire(ctx); err != nil {
 		return false, err
 	}
 	return len(frames) > 0, p.trim(ctx)

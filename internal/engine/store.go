@@ -79,6 +79,10 @@ type Tx interface {
 	// Pieces reads pieces of segment bitmaps; missing ones are absent from the result.
 	Pieces(ctx context.Context, keys []PieceKey) (map[PieceKey][]byte, error)
 
+	// Expire deletes up to limit of a workspace's oldest decisions, and of its activities without a person, that are from
+	// before a moment (Unix ms of the workspace's clock), and says how many it deleted.
+	Expire(ctx context.Context, workspace, before int64, limit int) (int64, error)
+
 	// Write carries all changes out in bulk statements, keys sorted.
 	Write(ctx context.Context, c *Changes) error
 }

@@ -91,12 +91,17 @@ func (s *server) verifyAgent(_ context.Context, key string) (string, []string, e
 	return strconv.FormatInt(a.Credential.ID, 10), a.Credential.Scopes, nil
 }
 
-// ready is 200 while the database answers; a node without it still accepts writes, so it is a hint for reads.
+// ready is 200 while the database answers and no partition of this node has stopped. Without them the node still
+// accepts writes, so it is a hint for reads.
 func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
 	if err := s.db.Ping(ctx); err != nil {
 		answer(w, http.StatusServiceUnavailable, "the database does not answer")
+		return
+	}
+	if err := s.engine.Failing(); err != nil {
+		answer(w, http.StatusServiceUnavailable, "a partition has stopped; the log says why")
 		return
 	}
 	answer(w, http.StatusOK, "ready")

@@ -87,6 +87,8 @@ CREATE TABLE activities (
   PRIMARY KEY (workspace, seq)
 );
 
+CREATE INDEX activities_nobody ON activities (workspace, seq) WHERE person = 0;
+
 CREATE TABLE decisions (
   workspace BIGINT NOT NULL,
   seq       BIGINT NOT NULL,

@@ -1,0 +1,35 @@
+package engine
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	expireEvery = 10 * time.Minute // between two looks at old rows
+	expireStep  = 2000             // rows of one transaction
+)
+
+// expire deletes decisions and events of nobody that are older than Options.Retained, a bounded step at a time; while
+// there is more, the next turn goes on.
+func (p *partition) expire(ctx context.Context) error {
+	now := p.e.o.Now()
+	if now.Before(p.expires) {
+		return nil
+	}
+	more := false
+	err := p.transact(ctx, func(tx Tx) error {
+		for _, t := range p.tenants {
+			n, err := tx.Expire(ctx, t.ID, t.Now(now)-p.e.o.Retained.Milliseconds(), expireStep)
+			if err != nil {
+				return err
+			}
+			more = more || n >= expireStep
+		}
+		return nil
+	})
+	if err == nil && !more {
+		p.expires = now.Add(expireEvery)
+	}
+	return err
+}
