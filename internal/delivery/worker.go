@@ -2,11 +2,7 @@ package delivery
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,23 +17,50 @@ type Options struct {
 	// Report makes the outcome an op; it returns when that is durable.
 	Report func(ctx context.Context, workspace int64, o ingest.OutcomePayload) error
 	Links  func(d *Delivery) message.Links
-	Now    func() time.Time
+	Now    func() time.Time // real time
 	Logger *slog.Logger
 
 	Parallel int           // default 16: messages on their way at a time
-	First    time.Duration // default 30 s: about the wait before the second try; it doubles
-	Longest  time.Duration // default 1 h: between tries
-	Attempts int64         // default 20: then the delivery fails
+	First    time.Duration // default 30 s: at most the wait before the second try; it doubles
+	Longest  time.Duration // default 3 h: at most between tries
+	Attempts int64         // default 20: then the delivery fails; with the other defaults within 35 hours
+	Grace    time.Duration // default 3 s: what Stop leaves messages on their way, and then their reports
+
+	Observe func(Observation) // default none: called once for every job, for metrics; must be quick
+}
+
+// Observation is one job from Hand to its report.
+type Observation struct {
+	State    State         // what was reported
+	Waited   time.Duration // for a free sender
+	Rendered time.Duration // in message.Render
+	Sent     time.Duration // in Channel.Send
+	Reports  int           // how often the report was made; more than 1 when the log refused it
+	Recorded bool          // false when the report was given up: the delivery will count as unknown
 }
 
 // Worker renders and sends claimed deliveries and reports what became of them.
 type Worker struct {
 	o    Options
-	jobs chan *Job
+	jobs chan waiting
 	busy atomic.Int64 // jobs taken and not finished
-	stop context.CancelFunc
 	done sync.WaitGroup
+
+	mu      sync.RWMutex // held by Hand, so that no job slips in behind Stop
+	stopped bool
+
+	senders, sends, reports context.Context // end in this order: taking jobs, sending, reporting
+	stop, cut, leave        context.CancelFunc
 }
+
+// waiting is a job in the queue.
+type waiting struct {
+	*Job
+	since time.Time
+}
+
+// queueFactor is how many jobs wait for each sender, so that senders stay busy between two claims.
+const queueFactor = 16
 
 // NewWorker returns a worker that has not started.
 func NewWorker(o Options) *Worker {
@@ -48,30 +71,35 @@ func NewWorker(o Options) *Worker {
 		o.First = 30 * time.Second
 	}
 	if o.Longest == 0 {
-		o.Longest = time.Hour
+		o.Longest = 3 * time.Hour
 	}
 	if o.Attempts == 0 {
 		o.Attempts = 20
 	}
-	return &Worker{o: o, jobs: make(chan *Job, o.Parallel*queueFactor)}
+	if o.Grace == 0 {
+		o.Grace = 3 * time.Second
+	}
+	if o.Observe == nil {
+		o.Observe = func(Observation) {}
+	}
+	w := &Worker{o: o, jobs: make(chan waiting, o.Parallel*queueFactor)}
+	w.senders, w.stop = context.WithCancel(context.Background())
+	w.sends, w.cut = context.WithCancel(context.Background())
+	w.reports, w.leave = context.WithCancel(context.Background())
+	return w
 }
 
-// queueFactor is how many jobs wait for each sender, so that senders stay busy between two claims.
-const queueFactor = 16
-
-// Start begins to send and returns at once.
+// Start begins to send and returns at once. A worker is started once.
 func (w *Worker) Start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	w.stop = cancel
 	for range w.o.Parallel {
 		w.done.Go(func() {
 			for {
 				select {
-				case j := <-w.jobs:
-					w.run(j) //nolint:contextcheck // a send that was begun is finished, within its own deadline
-				case <-ctx.Done():
-					w.drain() //nolint:contextcheck // what is given back at a stop must still be reported
+				case <-w.senders.Done():
+					w.drain()
 					return
+				case j := <-w.jobs:
+					w.run(j)
 				}
 			}
 		})
@@ -83,114 +111,61 @@ func (w *Worker) drain() {
 	for {
 		select {
 		case j := <-w.jobs:
-			w.report(j, ingest.OutcomePayload{State: uint8(Queued), Reason: "the server stopped before it was sent", RetryAt: w.o.Now().UnixMilli()})
-			w.busy.Add(-1)
+			w.giveBack(w.reports, j, stopped)
 		default:
 			return
 		}
 	}
 }
 
-// Stop finishes the messages on their way, gives the waiting ones back and returns. Calling it again does nothing.
+// stopped is why a job is given back at a stop.
+const stopped = "the server stopped before it was sent"
+
+// Stop finishes the messages on their way, gives the waiting ones back and returns. What takes longer than the grace is
+// cut off: a send then ends as one whose time is over, and an outcome that cannot be recorded as unknown. Calling it
+// again does nothing.
 func (w *Worker) Stop() {
-	if w.stop != nil {
-		w.stop()
-	}
-	w.done.Wait()
-}
-
-// Free is how many jobs Hand would take without waiting.
-func (w *Worker) Free() int { return cap(w.jobs) - int(w.busy.Load()) }
-
-// Hand takes at most Free() jobs. The slice is the worker's from now on.
-func (w *Worker) Hand(jobs []Job) {
-	w.busy.Add(int64(len(jobs)))
-	for i := range jobs {
-		w.jobs <- &jobs[i]
-	}
-}
-
-// run walks one job through render, send, report.
-func (w *Worker) run(j *Job) {
-	defer w.busy.Add(-1)
-	mail, r := w.render(j)
-	out := ingest.OutcomePayload{}
-	if mail != nil {
-		if len(mail.To) > 0 {
-			out.Recipient = Address(mail.To[0])
-		}
-		out.Subject = mail.Subject
-		if j.Deadline.Before(w.o.Now()) { // it waited here too long: its lease may run out during the hand-over
-			r = Receipt{Queued, "it waited too long for a free sender"}
-		} else {
-			r = w.send(j, mail)
-		}
-	}
-	out.State, out.Reason = uint8(r.State), r.Reason
-	if r.State == Queued {
-		if j.Delivery.Attempts >= w.o.Attempts {
-			out.State, out.Reason = uint8(Failed), fmt.Sprintf("given up after %d attempts: %s", j.Delivery.Attempts, r.Reason)
-		} else {
-			out.RetryAt = w.o.Now().Add(w.backoff(j.Delivery.Attempts)).UnixMilli()
-		}
-	}
-	w.report(j, out)
-}
-
-func (w *Worker) render(j *Job) (mail *message.Mail, r Receipt) {
-	defer func() {
-		if p := recover(); p != nil {
-			w.o.Logger.Error("render failed", "delivery", j.Delivery.Public, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			mail, r = nil, Receipt{Failed, "the message could not be rendered"}
-		}
-	}()
-	mail, err := message.Render(j.Email, j.Layout, j.From, j.Scope, w.o.Links(&j.Delivery))
-	switch {
-	case errors.Is(err, message.ErrNoAddress):
-		return nil, Receipt{Suppressed, err.Error()}
-	case err != nil:
-		return nil, Receipt{Failed, "the message could not be rendered: " + err.Error()}
-	}
-	return mail, Receipt{}
-}
-
-func (w *Worker) send(j *Job, mail *message.Mail) Receipt {
-	ctx, cancel := context.WithDeadline(context.Background(), j.Deadline)
-	defer cancel()
-	d := &j.Delivery
-	return w.o.Channel.Send(ctx, mail, Envelope{Workspace: d.Workspace, Delivery: d.ID, Person: d.Person, PublicID: d.Public, At: time.UnixMilli(j.Scope.Now).UTC()})
-}
-
-// backoff doubles from First up to Longest, with full jitter over the upper half so that retries spread.
-func (w *Worker) backoff(attempt int64) time.Duration {
-	d := w.o.Longest
-	if attempt < 30 {
-		d = min(w.o.First<<max(0, attempt-1), w.o.Longest)
-	}
-	return d/2 + rand.N(d/2+1)
-}
-
-// report repeats until the outcome is durable or nobody would believe it any more: when the lease has run out, the
-// delivery counts as unknown.
-func (w *Worker) report(j *Job, o ingest.OutcomePayload) {
-	d := &j.Delivery
-	o.Delivery, o.Epoch, o.At = d.ID, d.Epoch, w.o.Now().UnixMilli()
-	ctx, cancel := context.WithDeadline(context.Background(), time.UnixMilli(d.Lease).Add(time.Minute))
-	defer cancel()
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := w.o.Report(ctx, d.Workspace, o)
-		if err == nil {
-			return
-		}
-		if ctx.Err() != nil {
-			w.o.Logger.Error("an outcome could not be recorded", "delivery", d.Public, "state", State(o.State).String(), "error", errors.Join(err, ctx.Err()))
-			return
-		}
-		t := time.NewTimer(wait)
+	w.mu.Lock()
+	w.stopped = true
+	w.mu.Unlock()
+	w.stop()
+	finished := make(chan struct{})
+	go func() { w.done.Wait(); close(finished) }()
+	for _, end := range [...]context.CancelFunc{w.cut, w.leave} {
+		t := time.NewTimer(w.o.Grace)
 		select {
-		case <-t.C:
-		case <-ctx.Done():
+		case <-finished:
 			t.Stop()
+			return
+		case <-t.C:
+			end()
+		}
+	}
+	<-finished
+}
+
+// Free is how many jobs Hand takes without waiting; 0 after Stop.
+func (w *Worker) Free() int {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.stopped {
+		return 0
+	}
+	return max(0, cap(w.jobs)-int(w.busy.Load()))
+}
+
+// Hand takes at most Free() jobs. The slice is the worker's from now on. Jobs that come when the worker has stopped are
+// given back to the queue.
+func (w *Worker) Hand(jobs []Job) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	w.busy.Add(int64(len(jobs)))
+	now := w.o.Now()
+	for i := range jobs {
+		if j := (waiting{&jobs[i], now}); w.stopped {
+			w.giveBack(context.Background(), j, stopped)
+		} else {
+			w.jobs <- j
 		}
 	}
 }
