@@ -34,6 +34,9 @@ func (x *run) database(ctx context.Context, part string) (scratch, error) {
 		return scratch{}, errors.New("the database URL cannot be read")
 	}
 	u.Path = "/" + name
+	if u.Host == "" { // a socket is named by the parameter host, which wins; the server wants a host in its place all the same
+		u.Host = "localhost"
+	}
 	return scratch{u.String()}, nil
 }
 
