@@ -12,12 +12,13 @@ import (
 )
 
 // Compose builds the RFC 5322 message that every mail channel hands over, so that the development mailbox shows what a
-// mail server would get. The Message-ID follows from the delivery's public id: a second hand-over would carry the same.
+// mail server would get. The Message-ID follows from the delivery's public id, and so does the boundary: the same mail is
+// the same bytes. Nobody can put the boundary into content, as the id is not known before the mail is made.
 func Compose(m *message.Mail, env Envelope, now time.Time) (*mail.Msg, error) {
 	if len(m.To) == 0 {
 		return nil, errors.New("there is no recipient")
 	}
-	msg := mail.NewMsg(mail.WithNoDefaultUserAgent())
+	msg := mail.NewMsg(mail.WithNoDefaultUserAgent(), mail.WithBoundary("part-"+env.PublicID))
 	if err := msg.From(m.From); err != nil {
 		return nil, fmt.Errorf("from: %w", err)
 	}

@@ -93,15 +93,14 @@ func NewWorker(o Options) *Worker {
 func (w *Worker) Start() {
 	for range w.o.Parallel {
 		w.done.Go(func() {
-			for {
+			for w.senders.Err() == nil { // asked first: a select would take another job now and then
 				select {
 				case <-w.senders.Done():
-					w.drain()
-					return
 				case j := <-w.jobs:
 					w.run(j)
 				}
 			}
+			w.drain()
 		})
 	}
 }

@@ -3,7 +3,6 @@ package delivery_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -68,7 +67,7 @@ func (f *far) known() ([]ingest.OutcomePayload, []delivery.Observation) {
 func (f *far) worker(change func(o *delivery.Options)) *delivery.Worker {
 	o := delivery.Options{
 		Channel: f, Report: f.Report, Links: func(*delivery.Delivery) message.Links { return nil }, Now: time.Now,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Parallel: 2,
+		Logger: slog.New(slog.DiscardHandler), Parallel: 2,
 		Observe: func(s delivery.Observation) { f.mu.Lock(); f.seen = append(f.seen, s); f.mu.Unlock() },
 	}
 	if change != nil {

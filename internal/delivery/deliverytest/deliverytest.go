@@ -33,8 +33,10 @@ const (
 
 // String names the behaviour.
 func (b Behaviour) String() string {
-	return [...]string{"accept", "try later", "refuse address", "refuse message", "refuse with secret", "unreachable", "hang", "break",
-		"hang at the end", "break at the end"}[b]
+	return [...]string{
+		"accept", "try later", "refuse address", "refuse message", "refuse with secret", "unreachable", "hang", "break",
+		"hang at the end", "break at the end",
+	}[b]
 }
 
 // Far is a channel under test and the far end that it talks to.

@@ -21,6 +21,7 @@ import (
 func TestChannel(t *testing.T) {
 	t.Parallel()
 	deliverytest.Channel(t, func(t testing.TB) deliverytest.Far {
+		t.Helper()
 		p := listen(t, nil, false)
 		o := p.options()
 		o.Password = password // no user, so it is not used; a server may still say it
