@@ -93,8 +93,8 @@ func text(field string, v value.Value, numbers bool, most int) (string, error) {
 	return s, nil
 }
 
-// eventID reads the id under which a repeat of an event is ignored. One that is no ULID is not used, so that an
-// unrelated id which a client lifted out of the data never makes events disappear; strict mode refuses it.
+// eventID reads the id that names an event; repeats are not recognised by it yet. One that is no ULID is not used, so
+// that an unrelated id which a client lifted out of the data never makes events disappear; strict mode refuses it.
 func (r reader) eventID(field string, v value.Value) (string, error) {
 	if absent(v) {
 		return "", nil
