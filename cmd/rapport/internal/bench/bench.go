@@ -175,6 +175,7 @@ func (x *run) close() error {
 	}
 	if x.child != nil {
 		errs = append(errs, x.child.stop())
+		x.r.Warnings = x.child.warns
 	}
 	if x.sink != nil {
 		errs = append(errs, x.sink.close())

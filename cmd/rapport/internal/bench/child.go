@@ -31,7 +31,8 @@ type child struct {
 	output sync.WaitGroup
 
 	mu    sync.Mutex
-	fails []string // what it has logged as a warning or an error, the first few
+	warns []string // what it has logged as a warning, the first few
+	fails []string // what it has logged as an error or said otherwise, the first few
 }
 
 const startWithin = 30 * time.Second
@@ -90,13 +91,19 @@ func (c *child) read(r io.Reader, url chan<- string) {
 		switch {
 		case err == nil && line.Msg == "serving":
 			url <- line.URL
-		case err != nil || line.Level == "WARN" || line.Level == "ERROR":
-			c.mu.Lock()
-			if len(c.fails) < 5 {
-				c.fails = append(c.fails, lines.Text())
-			}
-			c.mu.Unlock()
+		case err == nil && line.Level == "WARN":
+			c.keep(&c.warns, lines.Text())
+		case err != nil || line.Level == "ERROR":
+			c.keep(&c.fails, lines.Text())
 		}
+	}
+}
+
+func (c *child) keep(list *[]string, line string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(*list) < 5 {
+		*list = append(*list, line)
 	}
 }
 

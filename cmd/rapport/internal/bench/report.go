@@ -20,6 +20,8 @@ type Report struct {
 	Seconds  float64 `json:"seconds"` // of load per row and round
 	PeakMB   float64 `json:"-"`
 	Rows     []*Row  `json:"rows"`
+	// Warnings are the first lines that the server has logged as warnings.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Machine says where it was measured.
@@ -139,7 +141,13 @@ func (r *Report) Print(out io.Writer) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s to %s\t%s\t%s\n", row.Name, n, number(row.Median), number(row.Min), number(row.Max), row.Unit, want)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, line := range r.Warnings {
+		fmt.Fprintln(out, "the server warned:", line)
+	}
+	return nil
 }
 
 func number(v float64) string {
