@@ -37,6 +37,7 @@ func TestChannel(t *testing.T) {
 				return errors.New("dial postgres://u:sesame@db")
 			case deliverytest.Hang:
 				<-ctx.Done()
+			default:
 			}
 			if ctx.Err() == nil {
 				taken.Add(1)
@@ -50,8 +51,9 @@ func TestChannel(t *testing.T) {
 				switch b {
 				case deliverytest.Accept, deliverytest.TryLater, deliverytest.RefuseWithSecret, deliverytest.Hang:
 					return true
+				default:
+					return false // a store refuses no address, and answers or not
 				}
-				return false // a store refuses no address, and answers or not
 			},
 		}
 	})
