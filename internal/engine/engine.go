@@ -79,6 +79,7 @@ type Engine struct {
 	mu      sync.Mutex
 	applied map[int32]uint64        // of the partitions that this process owns
 	waiters map[int32]chan struct{} // closed and replaced at every commit
+	ops     map[int32]int64         // applied since the start
 	failing map[int32]error         // partitions that stopped with an error and are not running again
 }
 
@@ -90,7 +91,7 @@ func New(o Options) *Engine {
 	o.SweepChunk = cmpOr(o.SweepChunk, 500)
 	o.LogRetained = cmpOr(o.LogRetained, 6*time.Hour)
 	o.Retained = cmpOr(o.Retained, 30*24*time.Hour)
-	return &Engine{o: o, applied: map[int32]uint64{}, waiters: map[int32]chan struct{}{}, failing: map[int32]error{}}
+	return &Engine{o: o, applied: map[int32]uint64{}, waiters: map[int32]chan struct{}{}, failing: map[int32]error{}, ops: map[int32]int64{}}
 }
 
 func cmpOr[T comparable](v, def T) T {
@@ -196,6 +197,19 @@ func (e *Engine) committed(partition int32, seq uint64) {
 		close(ch)
 		delete(e.waiters, partition)
 	}
+}
+
+func (e *Engine) counted(partition int32, n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ops[partition] += int64(n)
+}
+
+// Ops is how many ops of a partition this process has applied since it started.
+func (e *Engine) Ops(partition int32) int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.ops[partition]
 }
 
 // Failing tells whether a partition stopped with an error here and is not running again yet, and with which.

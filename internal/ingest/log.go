@@ -43,13 +43,14 @@ type Log struct {
 	mu    sync.Mutex
 	parts map[int32]*gatherer
 	acked map[int64]uint64 // by workspace
+	ops   map[int32]int64  // acknowledged since the start, by partition
 	ended bool
 	done  sync.WaitGroup
 }
 
 // NewLog returns a log that is ready.
 func NewLog(o LogOptions) *Log {
-	return &Log{o: o, parts: map[int32]*gatherer{}, acked: map[int64]uint64{}}
+	return &Log{o: o, parts: map[int32]*gatherer{}, acked: map[int64]uint64{}, ops: map[int32]int64{}}
 }
 
 // gatherer collects what arrives for one partition while its writer is busy.
@@ -197,6 +198,7 @@ func (l *Log) answer(batch []*entry, f *Frame, err error) {
 		for i := range f.Ops {
 			l.acked[f.Ops[i].Workspace] = f.Seq
 		}
+		l.ops[f.Partition] += int64(len(f.Ops))
 		l.mu.Unlock()
 	} else {
 		err = unavailable(err)
@@ -214,6 +216,13 @@ func (l *Log) Acked(_ int32, workspace int64) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.acked[workspace]
+}
+
+// Ops is how many ops of a partition this process has acknowledged since it started.
+func (l *Log) Ops(partition int32) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ops[partition]
 }
 
 // Stop turns new writes away, lets the waiting ones through and returns when that is done. Twice is harmless.

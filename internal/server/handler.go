@@ -22,8 +22,9 @@ import (
 
 // handler joins the surfaces on one port.
 func (s *server) handler(signer *link.Signer) (http.Handler, error) {
+	writes := &pacer{s.writes, s.engine}
 	surface := admin.New(admin.Options{
-		Store: s.db, Keys: s.keys, Log: s.writes, Secret: s.db.Secret(), Now: s.now, Logger: s.log, BaseURL: s.o.BaseURL,
+		Store: s.db, Keys: s.keys, Log: writes, Secret: s.db.Secret(), Now: s.now, Logger: s.log, BaseURL: s.o.BaseURL,
 		Applied: s.fresh.Applied, Fresh: s.fresh.Fresh, Backup: s.backupIfEmbedded(), Status: s.status,
 	})
 	agents, err := mcp.New(mcp.Options{URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent})
@@ -35,8 +36,8 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 		limits = api.Limits{}
 	}
 	tables := [][]api.Route{
-		track.Routes(track.Options{Log: s.writes, BaseURL: s.o.BaseURL, Region: s.o.Region}),
-		app.Routes(app.Options{Store: s.db, Log: s.writes, Secret: s.db.Secret(), Fresh: s.fresh.Fresh, Applied: s.fresh.Applied}),
+		track.Routes(track.Options{Log: writes, BaseURL: s.o.BaseURL, Region: s.o.Region}),
+		app.Routes(app.Options{Store: s.db, Log: writes, Secret: s.db.Secret(), Fresh: s.fresh.Fresh, Applied: s.fresh.Applied}),
 		surface.Routes(),
 	}
 	if s.o.Bench {

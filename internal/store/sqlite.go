@@ -72,7 +72,7 @@ func dsn(path string, pragmas ...string) string {
 // fall free would else keep a deleted person's data in the file for long.
 func openWriter(path string) (*sqliteConn, error) {
 	c, err := (&sqlite.Driver{}).Open(dsn(path, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-131072)", "secure_delete(1)",
-		"wal_autocheckpoint(4000)", "journal_size_limit(67108864)"))
+		"wal_autocheckpoint(16000)", "journal_size_limit(134217728)"))
 	if err != nil {
 		return nil, err
 	}
