@@ -13,7 +13,7 @@ import (
 // benchCmd measures a server on this machine.
 type benchCmd struct {
 	DatabaseURL string   `name:"database-url" help:"PostgreSQL to measure with; scratch databases are created there and dropped. Default: SQLite." env:"RAPPORT_BENCH_DATABASE_URL" placeholder:"URL"`
-	NATSURL     string   `name:"nats-url" help:"NATS cluster to measure with. Default: the log inside the server." placeholder:"URL"`
+	NATSURL     string   `name:"nats-url" help:"NATS cluster to measure with. Default: the log inside the server." env:"RAPPORT_BENCH_NATS_URL" placeholder:"URL"`
 	People      int      `help:"People in the database." default:"100000"`
 	Rounds      int      `help:"How often each row is measured." default:"3"`
 	Seconds     int      `help:"Seconds of load per row and round." default:"5"`

@@ -18,10 +18,30 @@ import (
 
 // remote is how a command reaches a running server.
 type remote struct {
-	Server    string `help:"Address of the running server." default:"http://127.0.0.1:8080" env:"RAPPORT_SERVER" placeholder:"URL"`
-	AdminKey  string `help:"Admin key of the server." env:"RAPPORT_ADMIN_KEY" placeholder:"KEY"`
+	Server   string `help:"Address of the running server. Default: ${default}." default:"http://127.0.0.1:8080" env:"RAPPORT_SERVER" placeholder:"URL"`
+	AdminKey string `help:"Admin key of the server." env:"RAPPORT_ADMIN_KEY" placeholder:"KEY"`
+}
+
+// tenant is a workspace of a running server.
+type tenant struct {
+	remote
 	Workspace string `help:"Id or name of the workspace. Default: the first." env:"RAPPORT_WORKSPACE" placeholder:"NAME"`
-	JSON      bool   `name:"json" help:"Print the server's answer as JSON."`
+}
+
+// output is how an answer is printed.
+type output struct {
+	JSON bool `name:"json" help:"Print the server's answer as JSON."`
+}
+
+// call is remote's, for this workspace.
+func (t *tenant) call(ctx context.Context, method, path string, query url.Values, body, into any) error {
+	if query == nil {
+		query = url.Values{}
+	}
+	if t.Workspace != "" {
+		query.Set("workspace", t.Workspace)
+	}
+	return t.remote.call(ctx, method, path, query, body, into)
 }
 
 const callTimeout = 10 * time.Minute
@@ -30,12 +50,6 @@ const callTimeout = 10 * time.Minute
 func (r *remote) call(ctx context.Context, method, path string, query url.Values, body, into any) error {
 	if r.AdminKey == "" {
 		return fault.New(fault.Invalid, "no admin key: set RAPPORT_ADMIN_KEY, RAPPORT_ADMIN_KEY_FILE or --admin-key to the key that the server printed at its first start")
-	}
-	if query == nil {
-		query = url.Values{}
-	}
-	if r.Workspace != "" {
-		query.Set("workspace", r.Workspace)
 	}
 	u := strings.TrimSuffix(r.Server, "/") + "/admin/v1/" + path
 	if len(query) > 0 {

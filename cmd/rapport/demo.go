@@ -25,7 +25,7 @@ import (
 )
 
 type demoCmd struct {
-	Listen   string `help:"Address to serve HTTP on." default:"127.0.0.1:8080" env:"RAPPORT_LISTEN" placeholder:"HOST:PORT"`
+	Listen   string `help:"Address to serve HTTP on. Default: ${default}." default:"127.0.0.1:8080" env:"RAPPORT_LISTEN" placeholder:"HOST:PORT"`
 	People   int    `help:"How many people arrive over the 60 simulated days." default:"320"`
 	Seed     uint64 `help:"Seed of the made-up people: the same seed makes the same people." default:"7"`
 	LogLevel string `help:"Least level that is logged." enum:"debug,info,warn,error" default:"warn" env:"RAPPORT_LOG_LEVEL"`
@@ -233,6 +233,10 @@ func (d *demo) post(ctx context.Context, path string, body any) error {
 	return nil
 }
 
+// firstSteps is a request to try: somebody who signs up.
+const firstSteps = `{"batch":[{"type":"person","action":"identify","identifiers":{"id":"42"},"attributes":{"email":"ada@example.com","plan":"pro"}},` +
+	`{"type":"person","action":"event","identifiers":{"id":"42"},"name":"signed_up","attributes":{"plan":"pro"}}]}`
+
 // welcome prints what there is to try.
 func (d *demo) welcome(info server.Info, n int) {
 	out := d.a.out
@@ -254,7 +258,7 @@ func (d *demo) welcome(info server.Info, n int) {
 			fmt.Fprintf(out, "  %-6s %s\n", k.Kind, k.Secret)
 		}
 	}
-	fmt.Fprintf(out, "\nSend an event, as any Customer.io client would:\n\n  curl -u %s %s/api/v1/customers/you/events -H 'Content-Type: application/json' \\\n       -d '{\"name\":\"signed_up\",\"data\":{\"plan\":\"pro\"}}'\n", track, info.URL)
+	fmt.Fprintf(out, "\nSend a person and an event, as any Customer.io client would; the welcome mail is there a moment later:\n\n  curl -u %s %s/api/v2/batch -H 'Content-Type: application/json' -d '%s'\n", track, info.URL, firstSteps)
 	fmt.Fprintf(out, "\nAsk why somebody got a message:\n\n  RAPPORT_ADMIN_KEY=%s rapport why u0001 --server %s\n", d.admin.AdminKey, info.URL)
 	fmt.Fprintf(out, "\nConnect an agent (MCP):\n\n  {\"mcpServers\":{\"rapport\":{\"type\":\"http\",\"url\":\"%s/mcp\",\"headers\":{\"Authorization\":\"Bearer %s\"}}}}\n", info.URL, agent)
 	fmt.Fprintf(out, "\nA little live traffic keeps flowing. Ctrl-C stops.\n")

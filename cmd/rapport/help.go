@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"sort"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -53,59 +52,7 @@ func helpWithExamples(o kong.HelpOptions, ctx *kong.Context) error {
 	if e := examples[strings.Join(words, " ")]; e != "" {
 		fmt.Fprintf(ctx.Stdout, "\nExamples:\n%s\n", e)
 	}
-	fmt.Fprintln(ctx.Stdout, "\nA variable RAPPORT_X of a secret may be given as RAPPORT_X_FILE, the file that holds it.")
+	fmt.Fprintln(ctx.Stdout, "\nIn place of a variable RAPPORT_X, RAPPORT_X_FILE may name a file that holds the value: for secrets.")
 	fmt.Fprintln(ctx.Stdout, "Exit codes: 0 done, 1 tried and failed, 2 wrong command line or something missing.")
 	return nil
-}
-
-type completionCmd struct {
-	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
-}
-
-// Run is the command.
-func (c *completionCmd) Run(a *app, k *kong.Kong) error {
-	words := map[string][]string{} // words that may follow a command path
-	collect(k.Model.Node, "", words)
-	paths := make([]string, 0, len(words))
-	for p := range words {
-		paths = append(paths, p)
-	}
-	sort.Strings(paths)
-	switch c.Shell {
-	case "fish":
-		for _, p := range paths {
-			for _, w := range words[p] {
-				cond := "__fish_use_subcommand"
-				if p != "" {
-					cond = "__fish_seen_subcommand_from " + p
-				}
-				if flag, ok := strings.CutPrefix(w, "--"); ok {
-					fmt.Fprintf(a.out, "complete -c rapport -n '%s' -l %s\n", cond, flag)
-				} else {
-					fmt.Fprintf(a.out, "complete -c rapport -f -n '%s' -a %s\n", cond, w)
-				}
-			}
-		}
-		return nil
-	case "zsh":
-		fmt.Fprintln(a.out, "#compdef rapport\nautoload -U +X bashcompinit && bashcompinit")
-	}
-	fmt.Fprintln(a.out, "_rapport() {\n  local path=\"\" w\n  for w in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do case \"$w\" in -*) ;; *) path=\"$path $w\" ;; esac; done\n  case \"${path# }\" in")
-	for _, p := range paths {
-		fmt.Fprintf(a.out, "    %q) COMPREPLY=($(compgen -W %q -- \"${COMP_WORDS[COMP_CWORD]}\")) ;;\n", p, strings.Join(words[p], " "))
-	}
-	fmt.Fprintln(a.out, "  esac\n}\ncomplete -o default -F _rapport rapport")
-	return nil
-}
-
-func collect(n *kong.Node, path string, words map[string][]string) {
-	for _, f := range n.Flags {
-		if !f.Hidden {
-			words[path] = append(words[path], "--"+f.Name)
-		}
-	}
-	for _, child := range n.Children {
-		words[path] = append(words[path], child.Name)
-		collect(child, strings.TrimSpace(path+" "+child.Name), words)
-	}
 }

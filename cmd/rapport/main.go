@@ -41,7 +41,7 @@ type cli struct {
 	Keys       keysCmd       `cmd:"" help:"Create, list and revoke keys."`
 	Why        whyCmd        `cmd:"" help:"Tell why a person got a message, or did not."`
 	Clock      clockCmd      `cmd:"" help:"Show or move a workspace's clock, to see what happens later."`
-	Backup     backupCmd     `cmd:"" help:"Copy the state of a running server into a folder."`
+	Backup     backupCmd     `cmd:"" help:"Copy the state of a running server into a file."`
 	Restore    restoreCmd    `cmd:"" help:"Make a data folder from a backup."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring a database to this program's schema without serving."`
 	MCP        mcpCmd        `cmd:"" name:"mcp" help:"Serve an AI agent over standard input and output."`
@@ -59,16 +59,8 @@ func main() {
 
 // run parses args, runs the command and turns its error into an exit code.
 func run(ctx context.Context, args []string, a *app) int {
-	var c cli
 	exited := -1
-	args, err := secretFiles(args)
-	if err != nil {
-		fmt.Fprintln(a.err, "rapport:", err)
-		return exitUsage
-	}
-	p, err := kong.New(&c, kong.Name("rapport"), kong.Description("Rapport decides who gets which message when. https://rapport.example"),
-		kong.Writers(a.out, a.err), kong.Exit(func(code int) { exited = code }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Bind(a), kong.BindTo(ctx, (*context.Context)(nil)), kong.Help(helpWithExamples))
+	p, err := parser(ctx, a, func(code int) { exited = code })
 	if err != nil {
 		fmt.Fprintln(a.err, "rapport:", err)
 		return exitUsage
@@ -90,6 +82,13 @@ func run(ctx context.Context, args []string, a *app) int {
 	return exitOK
 }
 
+// parser reads the command line; exit is called after --help.
+func parser(ctx context.Context, a *app, exit func(code int)) (*kong.Kong, error) {
+	return kong.New(&cli{}, kong.Name("rapport"), kong.Description("Rapport decides who gets which message when. https://rapport.example"),
+		kong.Writers(a.out, a.err), kong.Exit(exit), kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Help(helpWithExamples),
+		kong.Bind(a), kong.BindTo(ctx, (*context.Context)(nil)), kong.DefaultEnvars("RAPPORT"), kong.Resolvers(kong.ResolverFunc(fromFile)))
+}
+
 // report prints an error for a person: what went wrong and what to do, without internals of known kinds.
 func report(a *app, err error) int {
 	if errors.Is(err, context.Canceled) {
@@ -103,26 +102,24 @@ func report(a *app, err error) int {
 	return exitFailed
 }
 
-// secretFiles sets RAPPORT_X from the file that RAPPORT_X_FILE names, so that secrets can come from files.
-func secretFiles(args []string) ([]string, error) {
-	for _, kv := range os.Environ() {
-		name, path, _ := strings.Cut(kv, "=")
-		plain, ok := strings.CutSuffix(name, "_FILE")
-		if !ok || !strings.HasPrefix(name, "RAPPORT_") || path == "" {
+// fromFile answers the value of a variable RAPPORT_X from the file that RAPPORT_X_FILE names, so that secrets need not
+// stand in the environment. The command line goes before it.
+func fromFile(_ *kong.Context, _ *kong.Path, f *kong.Flag) (any, error) {
+	for _, name := range f.Envs {
+		path := os.Getenv(name + "_FILE")
+		if path == "" {
 			continue
 		}
-		if os.Getenv(plain) != "" {
-			return nil, fault.Field(name, "and %s are both set; keep one", plain)
+		if os.Getenv(name) != "" {
+			return nil, fmt.Errorf("%s and %s_FILE are both set; keep one", name, name)
 		}
 		b, err := os.ReadFile(path)
 		if err != nil {
-			return nil, fault.Wrap(fault.Invalid, err, "cannot read the file of "+name)
+			return nil, fmt.Errorf("%s_FILE: %w", name, err)
 		}
-		if err := os.Setenv(plain, strings.TrimRight(string(b), "\r\n")); err != nil {
-			return nil, fmt.Errorf("set %s: %w", plain, err)
-		}
+		return strings.TrimRight(string(b), "\r\n"), nil
 	}
-	return args, nil
+	return nil, nil //nolint:nilnil // kong's way to say that there is nothing here
 }
 
 // logger is the server's, on standard error.
@@ -140,6 +137,11 @@ func logger(a *app, o *config.Serve) *slog.Logger {
 
 type serveCmd struct {
 	config.Serve `embed:""`
+}
+
+// Help names what has no flag.
+func (*serveCmd) Help() string {
+	return `On a new data folder, RAPPORT_SITE_ID, RAPPORT_API_KEY, RAPPORT_APP_KEY, RAPPORT_WRITE_KEY, RAPPORT_AGENT_KEY (agk_…) and RAPPORT_ADMIN_KEY become the first workspace's credentials. What is not set is generated and printed once.`
 }
 
 // Run is the command.

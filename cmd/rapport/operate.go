@@ -29,7 +29,8 @@ type keysCmd struct {
 }
 
 type keysCreateCmd struct {
-	remote
+	tenant
+	output
 	Kind      string   `required:"" enum:"track,app,write,admin,agent" help:"What the key opens: track, app, write, admin or agent."`
 	Name      string   `help:"Label, to recognise it later." placeholder:"TEXT"`
 	Scopes    []string `help:"Of agent keys: read, write. Default: both." placeholder:"SCOPE"`
@@ -51,7 +52,8 @@ func (c *keysCreateCmd) Run(ctx context.Context, a *app) error {
 }
 
 type keysListCmd struct {
-	remote
+	tenant
+	output
 	Kind string `enum:"track,app,write,admin,agent," default:"" help:"Only keys of this kind."`
 }
 
@@ -108,10 +110,11 @@ func (c *keysRevokeCmd) Run(ctx context.Context, a *app) error {
 }
 
 type whyCmd struct {
-	remote
+	tenant
+	output
 	Person   string `arg:"" help:"The person's id, email or cio_…"`
 	Campaign string `help:"Only decisions of this campaign: its id in the workspace file, or its number." placeholder:"ID"`
-	Limit    int    `help:"How many decisions at most, newest first." default:"50"`
+	Limit    int    `help:"How many decisions at most, newest first." default:"50" env:"RAPPORT_WHY_LIMIT"`
 }
 
 // Run is the command.
@@ -146,7 +149,7 @@ type clockCmd struct {
 	Advance clockAdvanceCmd `cmd:"" help:"Move the clock forward by a duration, like 72h or 3d."`
 }
 
-type clockShowCmd struct{ remote }
+type clockShowCmd struct{ clockTenant }
 
 // Run is the command.
 func (c *clockShowCmd) Run(ctx context.Context, a *app) error {
@@ -154,7 +157,7 @@ func (c *clockShowCmd) Run(ctx context.Context, a *app) error {
 }
 
 type clockSetCmd struct {
-	remote
+	clockTenant
 	Moment string `arg:"" help:"RFC 3339 or Unix seconds."`
 }
 
@@ -164,7 +167,7 @@ func (c *clockSetCmd) Run(ctx context.Context, a *app) error {
 }
 
 type clockAdvanceCmd struct {
-	remote
+	clockTenant
 	Duration string `arg:"" help:"Like 90m, 72h or 3d."`
 }
 
@@ -173,12 +176,18 @@ func (c *clockAdvanceCmd) Run(ctx context.Context, a *app) error {
 	return c.clock(ctx, a, http.MethodPost, map[string]any{"advance": c.Duration})
 }
 
-func (r *remote) clock(ctx context.Context, a *app, method string, body any) error {
+// clockTenant is what the commands for a clock share.
+type clockTenant struct {
+	tenant
+	output
+}
+
+func (c *clockTenant) clock(ctx context.Context, a *app, method string, body any) error {
 	var out admin.ClockAnswer
-	if err := r.call(ctx, method, "clock", nil, body, &out); err != nil {
+	if err := c.call(ctx, method, "clock", nil, body, &out); err != nil {
 		return err
 	}
-	if r.JSON {
+	if c.JSON {
 		return a.print(out)
 	}
 	fmt.Fprintf(a.out, "%s", out.Time)
@@ -236,7 +245,7 @@ func (c *restoreCmd) Run(a *app) error {
 }
 
 type migrateCmd struct {
-	Data        string `help:"Data folder." default:"./rapport-data" env:"RAPPORT_DATA" placeholder:"DIR"`
+	Data        string `help:"Data folder. Default: ${default}." default:"./rapport-data" env:"RAPPORT_DATA" placeholder:"DIR"`
 	DatabaseURL string `name:"database-url" help:"PostgreSQL database instead." env:"RAPPORT_DATABASE_URL" placeholder:"URL"`
 }
 
@@ -256,7 +265,7 @@ func (c *migrateCmd) Run(ctx context.Context, a *app) error {
 }
 
 type mcpCmd struct {
-	Server   string `help:"Address of the running server." default:"http://127.0.0.1:8080" env:"RAPPORT_SERVER" placeholder:"URL"`
+	Server   string `help:"Address of the running server. Default: ${default}." default:"http://127.0.0.1:8080" env:"RAPPORT_SERVER" placeholder:"URL"`
 	AgentKey string `help:"Agent key (agk_…)." env:"RAPPORT_AGENT_KEY" placeholder:"KEY"`
 }
 

@@ -36,7 +36,7 @@ func people(n int, seed uint64) []persona {
 			arrives: r.IntN(demoDays), activates: -1, leaves: r.IntN(25) == 0,
 		}
 		domain := pick(domains)
-		if r.IntN(30) == 0 {
+		if r.IntN(20) == 0 {
 			domain = "bounce.example" // the development mailbox refuses it
 		}
 		p.email = strings.ToLower(fmt.Sprintf("%s.%s%d@%s", p.first, p.last, i+1, domain))

@@ -16,7 +16,8 @@ import (
 
 type applyCmd struct {
 	remote
-	File   string `short:"f" required:"" help:"Workspace file; - reads standard input." placeholder:"FILE"`
+	output
+	File   string `short:"f" required:"" help:"Workspace file, which names its workspace; - reads standard input." placeholder:"FILE" env:"RAPPORT_APPLY_FILE"`
 	DryRun bool   `help:"Show what would change and change nothing."`
 	Prune  bool   `help:"Remove what the file leaves out."`
 }
@@ -28,7 +29,6 @@ func (c *applyCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	var out admin.ApplyAnswer
-	c.remote.Workspace = "" // the file names it
 	err = c.call(ctx, http.MethodPost, "apply", nil, admin.ApplyRequest{File: filepath.Base(c.File), YAML: string(text), DryRun: c.DryRun, Prune: c.Prune}, &out)
 	if err != nil {
 		return err
@@ -82,6 +82,13 @@ func printPlan(a *app, out *admin.ApplyAnswer) {
 	} else {
 		fmt.Fprintf(a.out, "%d added, %d changed, %d removed, %d as before%s\n", len(out.Plan.Add), len(out.Plan.Change), len(out.Plan.Remove), out.Plan.Same, verb(" (dry run: nothing was done)", ""))
 	}
+	for _, s := range out.Starts {
+		people := "everybody"
+		if s.People != nil {
+			people = fmt.Sprintf("%d people", *s.People)
+		}
+		fmt.Fprintf(a.out, "campaign %s %s for %s in segment %s now, if its filter and frequency let them in\n", s.Campaign, verb("would start", "starts"), people, s.Segment)
+	}
 	for _, k := range out.Credentials {
 		fmt.Fprintln(a.out, credentialLine(k))
 	}
@@ -94,9 +101,7 @@ func credentialLine(k admin.Secret) string {
 	return fmt.Sprintf("%-6s %s  (shown once)", k.Kind, k.Secret)
 }
 
-type exportCmd struct {
-	remote
-}
+type exportCmd struct{ tenant }
 
 // Run is the command.
 func (c *exportCmd) Run(ctx context.Context, a *app) error {
