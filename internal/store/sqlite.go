@@ -44,6 +44,16 @@ func openSQLite(ctx context.Context, dir string, log *slog.Logger) (*sqliteDB, e
 		return nil, fmt.Errorf("resolve the data folder: %w", err)
 	}
 	w, err := openWriter(path)
+	for tries := 0; tries < 50 && busy(err); tries++ { // another is turning the WAL on: SQLite does not wait for that by itself
+		t := time.NewTimer(100 * time.Millisecond)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return nil, ctx.Err()
+		}
+		w, err = openWriter(path)
+	}
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "the database "+path+" cannot be opened")
 	}
@@ -61,6 +71,11 @@ func openSQLite(ctx context.Context, dir string, log *slog.Logger) (*sqliteDB, e
 	return db, nil
 }
 
+func busy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == lib.SQLITE_BUSY
+}
+
 // dsn names the file with pragmas, run in order on each new connection.
 func dsn(path string, pragmas ...string) string {
 	q := url.Values{"_pragma": append([]string{"busy_timeout(10000)", "foreign_keys(0)", "temp_store(2)"}, pragmas...)}
@@ -68,7 +83,7 @@ func dsn(path string, pragmas ...string) string {
 }
 
 // openWriter sets what the guarantees rest on: WAL, and a sync of it at each commit. The WAL is written back by the
-// writer when it has grown to 16 MB, in one go, instead of at every fourth frame. What is deleted is overwritten: pages that
+// writer when it has grown to 64 MB, in one go, instead of at every few frames. What is deleted is overwritten: pages that
 // fall free would else keep a deleted person's data in the file for long.
 func openWriter(path string) (*sqliteConn, error) {
 	c, err := (&sqlite.Driver{}).Open(dsn(path, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-131072)", "secure_delete(1)",
