@@ -22,15 +22,18 @@ needs:
 needs/e2e:
 	@./tools/needs node
 
-test: needs needs/e2e build ## all tests: unit tests on SQLite and PostgreSQL, then the vendor's client against the built binary
-	$(PG) ./tools/gotest ./...
+.cache/gotest: tools/gotest/main.go
+	@$(GO) build -C tools -o ../.cache/gotest ./gotest
+
+test: needs needs/e2e build .cache/gotest ## all tests: unit tests on SQLite and PostgreSQL, then the vendor's client against the built binary
+	$(PG) .cache/gotest ./...
 	cd e2e && ./run
 
-test/race: needs ## unit tests with the race detector
-	$(PG) ./tools/gotest -race ./...
+test/race: needs .cache/gotest ## unit tests with the race detector
+	$(PG) .cache/gotest -race ./...
 
-test/postgres: needs ## the store's and engine's tests only
-	$(PG) ./tools/gotest ./internal/store/... ./internal/engine/...
+test/postgres: needs .cache/gotest ## the store's and engine's tests only
+	$(PG) .cache/gotest ./internal/store/... ./internal/engine/...
 
 test/e2e: needs/e2e build ## the vendor's client against the built binary only
 	cd e2e && ./run
@@ -47,8 +50,8 @@ fuzz: ## run every fuzz target for FUZZTIME
 	  for t in $$(grep -o '^func Fuzz[A-Za-z0-9]*' $$f | cut -c6-); do \
 	    echo "== $$t ($$(dirname $$f))"; $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f); done; done
 
-generate: ## rewrite golden files
-	$(GO) test ./internal/ingest ./internal/person -update
+generate: needs ## rewrite golden files; the tests hold them to what is generated
+	$(PG) $(GO) test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' internal | xargs -n1 dirname | sort -u | sed 's|^|./|') -update
 
 verify: ## what is generated or formatted is as committed
 	$(GO) mod tidy -diff
