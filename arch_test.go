@@ -28,10 +28,11 @@ var lines = []string{
 
 const module = "rapport.example"
 
-// level is a package's line, from 0 for the highest; -1 for the root, which holds what is embedded from there.
+// level is a package's line, from 0 for the highest; the last and more for the root, which holds what is embedded from there,
+// and for the tools, which are a module of their own; -1 for a package without a place.
 func level(t *testing.T, pkg string) int {
 	t.Helper()
-	if pkg == "." || pkg == "tools" {
+	if pkg == "." || strings.HasPrefix(pkg, "tools/") {
 		return len(lines)
 	}
 	for i, l := range lines {
