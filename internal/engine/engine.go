@@ -62,7 +62,7 @@ type Options struct {
 	Now     func() time.Time
 	Logger  *slog.Logger
 
-	LeaseTTL    time.Duration // default 10 s: the longest take-over after a crash
+	LeaseTTL    time.Duration // default 10 s: after a crash another node takes over within this time and a tenth of it
 	ClaimLease  time.Duration // default 60 s: a claimed delivery without outcome by then is unknown
 	MaxOps      int           // default 4,096: ops of one transaction, about
 	SweepChunk  int           // default 500: people of one sweep step
@@ -128,10 +128,21 @@ func (e *Engine) Stop() {
 func (e *Engine) own(ctx context.Context, id int32) {
 	log := e.o.Logger.With("partition", id)
 	wait := newBackoff(50*time.Millisecond, e.o.LeaseTTL/2)
+	look := newBackoff(e.o.LeaseTTL/10, e.o.LeaseTTL/10)
+	seen := uint64(0)
 	for ctx.Err() == nil {
 		lease, ok, err := e.o.Store.Acquire(ctx, id, e.o.Owner, e.o.LeaseTTL, e.o.Alone)
-		if err == nil && ok {
+		if err == nil && !ok { // another node runs it
+			e.recovered(id)
+			look.sleep(ctx)
+			continue
+		}
+		if err == nil {
 			began := e.o.Now()
+			if lease.Checkpoint > seen { // it got something done last time
+				wait.reset()
+				seen = lease.Checkpoint
+			}
 			log.Debug("partition acquired", "epoch", lease.Epoch, "checkpoint", lease.Checkpoint)
 			err = e.hold(ctx, lease, log)
 			if e.o.Now().Sub(began) > e.o.LeaseTTL {
@@ -205,11 +216,25 @@ func (e *Engine) counted(partition int32, n int) {
 	e.ops[partition] += int64(n)
 }
 
+// awaited reports whether somebody waits for a commit of the partition.
+func (e *Engine) awaited(partition int32) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.waiters[partition] != nil
+}
+
 // Ops is how many ops of a partition this process has applied since it started.
 func (e *Engine) Ops(partition int32) int64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.ops[partition]
+}
+
+// recovered forgets that the partition stopped here: it runs on another node.
+func (e *Engine) recovered(partition int32) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.failing, partition)
 }
 
 // Failing tells whether a partition stopped with an error here and is not running again yet, and with which.

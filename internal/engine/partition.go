@@ -27,6 +27,7 @@ type partition struct {
 	pieces  pieceCache
 	trims   []trimMark
 	expires time.Time // when old rows are looked at next
+	last    int       // ops of the last transaction of frames
 }
 
 // tenant is what the reader keeps in memory of one workspace.
@@ -52,7 +53,21 @@ const (
 	timerStep = 2000        // timers of one transaction
 	claimStep = 512         // deliveries of one claim
 	trimEvery = 10 * time.Minute
+
+	busyOps    = 100                   // of a transaction: from here on more is on its way
+	gatherWait = 40 * time.Millisecond // how long it may gather then
 )
+
+// gather lets frames come in while writes are many: a transaction has costs of its own, and fewer, larger ones leave more
+// of the machine to those who wait for an answer. A lone write never waits, nor does anybody who waits to read their own.
+func gather(ctx context.Context) {
+	t := time.NewTimer(gatherWait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
 
 func newPartition(e *Engine, lease Lease, log *slog.Logger) *partition {
 	return &partition{e: e, lease: lease, log: log, at: lease.Checkpoint}
@@ -81,17 +96,15 @@ func (p *partition) run(ctx context.Context) error {
 				return err
 			}
 		}
-		busy, err := p.step(ctx, frames)
+		frames, err = p.turn(ctx, frames)
 		switch {
 		case err == nil:
-			frames = nil
 			wait.reset()
-			_ = busy
 		case errors.Is(err, ErrFenced) || errors.Is(err, ErrGap) || ctx.Err() != nil:
 			return err
 		case p.e.o.Store.Transient(err):
 			p.loaded = false
-			p.log.Warn("database not ready, the same frames will be tried again", "error", err)
+			p.log.Warn("database not ready, it will be tried again", "error", err)
 			wait.sleep(ctx)
 		default:
 			return err
@@ -124,11 +137,15 @@ func (p *partition) adopt(ctx context.Context) error {
 // next waits for frames, but no longer than until something else falls due.
 func (p *partition) next(ctx context.Context, reader Reader) ([]ingest.Frame, error) {
 	wait := p.idle()
+	if p.last >= busyOps && !p.e.awaited(p.lease.Partition) {
+		gather(ctx)
+	}
+	p.last = 0
 	bounded, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	frames, err := reader.Next(bounded, p.e.o.MaxOps)
-	if err != nil && bounded.Err() != nil {
-		return nil, nil
+	if err != nil && bounded.Err() != nil && errors.Is(err, bounded.Err()) {
+		return nil, nil // a reader hands out nothing together with an error, so no frame is skipped
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the log: %w", err)
@@ -161,31 +178,25 @@ func (p *partition) idle() time.Duration {
 	return max(wait, 100*time.Microsecond)
 }
 
-// step applies the frames, then gives each other lane one turn.
-func (p *partition) step(ctx context.Context, frames []ingest.Frame) (busy bool, err error) {
+// turn applies the frames, then gives each other lane one turn. It returns the frames that are still to be applied: none
+// once they are, whatever fails behind them.
+func (p *partition) turn(ctx context.Context, frames []ingest.Frame) ([]ingest.Frame, error) {
 	if !p.loaded {
 		if err := p.load(ctx); err != nil {
-			return false, err
+			return frames, err
 		}
 	}
 	if len(frames) > 0 {
 		if err := p.apply(ctx, frames); err != nil {
-			return false, err
+			return frames, err
 		}
 	}
-	if err := p.claim(ctx); err != nil {
-		return false, err
+	for _, lane := range [...]func(context.Context) error{p.claim, p.runTimers, p.sweep, p.expire, p.trim} {
+		if err := lane(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if err := p.runTimers(ctx); err != nil {
-		return false, err
-	}
-	if err := p.sweep(ctx); err != nil {
-		return false, err
-	}
-	if err := p.expire(ctx); err != nil {
-		return false, err
-	}
-	return len(frames) > 0, p.trim(ctx)
+	return nil, nil
 }
 
 // transact runs fn in a transaction and forgets the caches if it fails, since fn may have changed them.
@@ -242,6 +253,7 @@ func (p *partition) apply(ctx context.Context, frames []ingest.Frame) error {
 	p.at = to
 	p.e.committed(p.lease.Partition, to)
 	p.e.counted(p.lease.Partition, len(ops))
+	p.last = len(ops)
 	return nil
 }
 

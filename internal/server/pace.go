@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	pacePerOp = 1500 * time.Nanosecond // that each op which waits to be applied holds a newcomer back
+	paceFree  = 3000                   // ops may wait to be applied without holding anybody back: the engine's normal work
+	pacePerOp = 2500 * time.Nanosecond // that each one beyond holds a newcomer back
 	paceMost  = 100 * time.Millisecond
 	paceLeast = time.Millisecond // shorter waits are not worth a timer
 )
@@ -40,6 +41,6 @@ func (p *pacer) hold(partition int32) time.Duration {
 	if _, owned := p.engine.Applied(partition); !owned {
 		return 0
 	}
-	behind := p.log.Ops(partition) - p.engine.Ops(partition)
+	behind := p.log.Ops(partition) - p.engine.Ops(partition) - paceFree
 	return min(time.Duration(max(behind, 0))*pacePerOp, paceMost)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/semaphore"
 
 	"rapport.example/internal/ingest"
 )
@@ -15,17 +16,22 @@ import (
 // Reader hands out a partition's frames strictly in sequence. It is for one goroutine.
 type Reader struct {
 	frames chan arrival
-	held   *arrival // read ahead but not handed out
+	held   *arrival            // read ahead but not handed out
+	room   *semaphore.Weighted // bytes that may still be read ahead
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }
 
 type arrival struct {
 	frame ingest.Frame
+	size  int64 // bytes of room that it takes
 	err   error
 }
 
-const readAhead = 64 // frames
+const (
+	readAhead      = 1024     // frames
+	readAheadBytes = 32 << 20 // about; one frame more is always let in
+)
 
 // Consume opens a reader from the frame with sequence from on. It goes on by itself after lost connections and changes
 // of leader.
@@ -35,8 +41,8 @@ func (l *Log) Consume(ctx context.Context, partition int32, from uint64) (*Reade
 		return nil, err
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	r := &Reader{frames: make(chan arrival, readAhead), cancel: cancel}
-	r.done.Go(func() { l.read(run, s, partition, from, r.frames) })
+	r := &Reader{frames: make(chan arrival, readAhead), room: semaphore.NewWeighted(readAheadBytes), cancel: cancel}
+	r.done.Go(func() { l.read(run, s, partition, from, r) })
 	return r, nil
 }
 
@@ -79,6 +85,7 @@ func (r *Reader) Next(ctx context.Context, maxOps int) ([]ingest.Frame, error) {
 			r.held = a
 			return out, nil //nolint:nilerr // the frames read so far come first; the error is held for the next call
 		}
+		r.room.Release(a.size)
 		out = append(out, a.frame)
 		ops += len(a.frame.Ops)
 	}
@@ -87,10 +94,13 @@ func (r *Reader) Next(ctx context.Context, maxOps int) ([]ingest.Frame, error) {
 
 // read fetches messages in order and decodes them. The ordered consumer notices gaps in what reaches it and starts over
 // where it was; if it ends altogether it is opened again.
-func (l *Log) read(ctx context.Context, s jetstream.Stream, partition int32, next uint64, out chan<- arrival) {
+func (l *Log) read(ctx context.Context, s jetstream.Stream, partition int32, next uint64, r *Reader) {
 	send := func(a arrival) bool {
+		if err := r.room.Acquire(ctx, a.size); err != nil {
+			return false
+		}
 		select {
-		case out <- a:
+		case r.frames <- a:
 			return a.err == nil
 		case <-ctx.Done():
 			return false
@@ -116,7 +126,7 @@ func (l *Log) readFrom(ctx context.Context, s jetstream.Stream, partition int32,
 	if err != nil {
 		return fmt.Errorf("open consumer: %w", err)
 	}
-	it, err := c.Messages(jetstream.PullMaxMessages(readAhead), jetstream.PullHeartbeat(2*time.Second), jetstream.PullExpiry(10*time.Second))
+	it, err := c.Messages(jetstream.PullMaxMessagesWithBytesLimit(readAhead, readAheadBytes), jetstream.PullHeartbeat(2*time.Second), jetstream.PullExpiry(10*time.Second))
 	if err != nil {
 		return fmt.Errorf("open consumer: %w", err)
 	}
@@ -139,7 +149,7 @@ func (l *Log) readFrom(ctx context.Context, s jetstream.Stream, partition int32,
 			return err
 		}
 		f.Partition, f.Seq = partition, meta.Sequence.Stream
-		if !send(arrival{frame: f}) {
+		if !send(arrival{frame: f, size: min(int64(len(m.Data())), readAheadBytes)}) {
 			return ctx.Err()
 		}
 		*next = f.Seq + 1
