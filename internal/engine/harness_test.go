@@ -120,6 +120,8 @@ type world struct {
 	eng *engine.Engine
 	ws  int64
 
+	store engine.Store // what the engine sees; db unless a test sets another before start
+
 	mu  sync.Mutex
 	now time.Time
 }
@@ -135,7 +137,7 @@ func newWorld(t testing.TB, db *store.DB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &world{t: t, db: db, log: newMemLog(), out: &outbox{}, ws: w.ID, now: epoch}
+	x := &world{t: t, db: db, log: newMemLog(), out: &outbox{}, ws: w.ID, now: epoch, store: db}
 	x.start()
 	t.Cleanup(func() { x.eng.Stop() })
 	return x
@@ -144,7 +146,7 @@ func newWorld(t testing.TB, db *store.DB) *world {
 func (w *world) start() {
 	w.t.Helper()
 	w.eng = engine.New(engine.Options{
-		Store: w.db, Log: w.log, Deliver: w.out, Secret: w.db.Secret(), Owner: "test", Alone: true,
+		Store: w.store, Log: w.log, Deliver: w.out, Secret: w.db.Secret(), Owner: "test", Alone: true,
 		Now: w.clock, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err := w.eng.Start(w.t.Context()); err != nil {

@@ -69,7 +69,7 @@ func (b *batch) look(s *subject, now int64) error {
 
 // advance lets the campaign decide about one journey and carries its actions out as rows.
 func (b *batch) advance(s *subject, c *journey.Campaign, l *live, what journey.Stimulus, now int64) error {
-	if what == journey.Due {
+	if what != journey.Begin { // a version that the journey runs on is kept beyond the campaign's end
 		cur := s.t.set.Campaign(l.Campaign, 0)
 		if cur == nil || cur.State != journey.Running {
 			b.end(s, l)

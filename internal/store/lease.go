@@ -77,7 +77,14 @@ func (db *DB) Acquire(ctx context.Context, partition int32, owner string, ttl ti
 // nobody took is renewed.
 func (db *DB) Renew(ctx context.Context, lease engine.Lease, ttl time.Duration) error {
 	const sql = `UPDATE partitions SET lease_until = $3 WHERE id = $1 AND epoch = $2`
+	lock := `SELECT epoch FROM partitions WHERE id = $1` + db.dialect().forUpdate
 	err := db.write(ctx, func(c conn) error {
+		// Locking the row may wait for a transaction under this very lease. The time counts from when that has ended, else a
+		// long transaction would come out of it with a lease that has run out again.
+		epoch := int64(-1)
+		if err := c.query(ctx, lock, []any{int64(lease.Partition)}, func(r row) error { return r.Scan(&epoch) }); err != nil {
+			return err
+		}
 		n, err := c.exec(ctx, sql, int64(lease.Partition), lease.Epoch, db.now().Add(ttl).UnixMilli())
 		if err == nil && n == 0 {
 			return engine.ErrFenced
