@@ -8,10 +8,7 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // command runs a command line and returns what it printed.
 func command(t testing.TB, args ...string) (code int, stdout, stderr string) {
