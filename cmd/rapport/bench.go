@@ -52,7 +52,7 @@ func (c *benchCmd) Run(ctx context.Context, a *app) error {
 	var bar *progress
 	report, err := bench.Run(ctx, bench.Options{
 		Executable: program, DatabaseURL: c.DatabaseURL, NATSURL: c.NATSURL, People: c.People, Rounds: c.Rounds,
-		Seconds: time.Duration(c.Seconds) * time.Second, Connections: c.Connections, Only: c.Only,
+		Load: time.Duration(c.Seconds) * time.Second, Connections: c.Connections, Only: c.Only,
 		Progress: func(label string, n, of int) {
 			if bar == nil || bar.label != label {
 				bar = newProgress(a.err, label, of)

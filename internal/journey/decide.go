@@ -59,8 +59,10 @@ func (w *walk) begin(entry person.Entry) {
 		// The identify that makes the filter true often arrives just after the event.
 		reason, detail := explain(w.c.Filter, w.subj, w.now)
 		w.j.Status, w.j.Due = Retrying, w.now+RetryFor
-		w.say(Action{Kind: Schedule, Due: w.j.Due, Outcome: "waiting", Detail: detail,
-			Reason: "the filter is not met yet: " + reason + "; it is looked at again whenever the person changes, for 30 minutes"})
+		w.say(Action{
+			Kind: Schedule, Due: w.j.Due, Outcome: "waiting", Detail: detail,
+			Reason: "the filter is not met yet: " + reason + "; it is looked at again whenever the person changes, for 30 minutes",
+		})
 	}
 }
 
@@ -134,8 +136,10 @@ func (w *walk) from(i int) {
 			w.j.Status, w.j.Node, w.j.Due = Waiting, n.Slug, w.now+n.Delay
 			var d value.Builder
 			d.Set("delay", value.Int(n.Delay/1000)).Set("until", value.Int(w.j.Due/1000))
-			w.say(Action{Kind: Schedule, Node: n.Slug, Due: w.j.Due, Outcome: "waiting", Detail: d.Value(),
-				Reason: "waits " + segment.Duration(n.Delay) + ", until " + date(w.j.Due)})
+			w.say(Action{
+				Kind: Schedule, Node: n.Slug, Due: w.j.Due, Outcome: "waiting", Detail: d.Value(),
+				Reason: "waits " + segment.Duration(n.Delay) + ", until " + date(w.j.Due),
+			})
 			return
 		case KindBranch:
 			i = w.branch(n)

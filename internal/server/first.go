@@ -23,8 +23,11 @@ func (s *server) first(ctx context.Context) ([]Credential, error) {
 		kind   workspace.Kind
 		secret string
 	}{
-		{workspace.Track, given.APIKey}, {workspace.App, given.AppKey}, {workspace.Write, given.WriteKey},
-		{workspace.Agent, given.AgentKey}, {workspace.Admin, given.AdminKey},
+		{workspace.Track, given.APIKey},
+		{workspace.App, given.AppKey},
+		{workspace.Write, given.WriteKey},
+		{workspace.Agent, given.AgentKey},
+		{workspace.Admin, given.AdminKey},
 	} {
 		c, secret := admin.NewCredential(k.kind, w.ID, "first")
 		if k.secret != "" {

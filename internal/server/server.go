@@ -145,8 +145,8 @@ func (s *server) start(ctx context.Context) (Info, error) {
 		return Info{}, err
 	}
 	s.later(s.engine.Stop)
-	worker.Start() //nolint:contextcheck // senders stop by Stop, after what they have begun
-	s.later(worker.Stop) // before the engine: outcomes still become ops and are applied
+	worker.Start()                    //nolint:contextcheck // senders stop by Stop, after what they have begun
+	s.later(worker.Stop)              // before the engine: outcomes still become ops and are applied
 	handler, err := s.handler(signer) //nolint:contextcheck // handlers take the context of their request
 	if err != nil {
 		return Info{}, err
@@ -216,8 +216,10 @@ func (s *server) state(ctx context.Context) error {
 // deliver builds the worker and what signs its links.
 func (s *server) deliver() (*delivery.Worker, *link.Signer, error) {
 	var channel delivery.Channel = &mailbox.Channel{Save: func(ctx context.Context, m mailbox.Mail) error {
-		return s.db.SaveMail(ctx, store.Mail{Workspace: m.Workspace, Delivery: m.Delivery, Person: m.Person, Sender: m.Sender,
-			Recipient: m.Recipient, Subject: m.Subject, Source: m.Source, Created: m.Created})
+		return s.db.SaveMail(ctx, store.Mail{
+			Workspace: m.Workspace, Delivery: m.Delivery, Person: m.Person, Sender: m.Sender,
+			Recipient: m.Recipient, Subject: m.Subject, Source: m.Source, Created: m.Created,
+		})
 	}}
 	if s.o.SMTPURL != "" {
 		so, err := smtp.ParseURL(s.o.SMTPURL)

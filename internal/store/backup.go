@@ -2,12 +2,12 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
-	"database/sql/driver"
 	"modernc.org/sqlite"
 
 	"rapport.example/internal/fault"

@@ -225,8 +225,14 @@ func TestDueDeliveries(t *testing.T) {
 		l, ctx := lease(t, db), t.Context()
 		var all []delivery.Delivery
 		for i, d := range []delivery.Delivery{
-			{State: delivery.Queued, Due: 30}, {State: delivery.Queued, Due: 10}, {State: delivery.Queued, Due: 50}, {State: delivery.InFlight, Lease: 20},
-			{State: delivery.InFlight, Lease: 40}, {State: delivery.Sent, Due: 1, Lease: 1}, {State: delivery.Queued, Due: 40}, {State: delivery.InFlight, Lease: 39},
+			{State: delivery.Queued, Due: 30},
+			{State: delivery.Queued, Due: 10},
+			{State: delivery.Queued, Due: 50},
+			{State: delivery.InFlight, Lease: 20},
+			{State: delivery.InFlight, Lease: 40},
+			{State: delivery.Sent, Due: 1, Lease: 1},
+			{State: delivery.Queued, Due: 40},
+			{State: delivery.InFlight, Lease: 39},
 		} {
 			d.Workspace, d.ID, d.Public = 1, int64(i+1), fmt.Sprint(i)
 			all = append(all, d)

@@ -36,7 +36,8 @@ func (db *DB) Exec(ctx context.Context, sql string, args ...any) error {
 // Write runs fn in a write transaction with its query and exec functions.
 func (db *DB) Write(ctx context.Context, fn func(c interface {
 	QueryAll(ctx context.Context, sql string, args []any, scan func(Row) error) error
-}) error) error {
+}) error,
+) error {
 	return db.write(ctx, func(c conn) error { return fn(exported{c}) })
 }
 

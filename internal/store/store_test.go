@@ -74,7 +74,8 @@ func TestParametersByNumber(t *testing.T) {
 		}
 		err := db.Write(t.Context(), func(c interface {
 			QueryAll(ctx context.Context, sql string, args []any, scan func(store.Row) error) error
-		}) error {
+		},
+		) error {
 			return c.QueryAll(t.Context(), sql, args, check)
 		})
 		if err != nil {

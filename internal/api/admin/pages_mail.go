@@ -159,6 +159,6 @@ func (p *pages) source(w http.ResponseWriter, r *http.Request, f *frame) (string
 	}
 	w.Header().Set("Content-Type", "message/rfc822")
 	w.Header().Set("Content-Disposition", `attachment; filename="mail-`+strconv.FormatInt(m.ID, 10)+`.eml"`)
-	_, _ = w.Write(m.Source) // it only fails when the reader is gone //nolint:errcheck // the reader is gone; nobody is left to tell
+	_, _ = w.Write(m.Source) //nolint:errcheck // it only fails when the reader is gone
 	return "", nil
 }

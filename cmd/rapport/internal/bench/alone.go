@@ -42,8 +42,10 @@ func (x *run) newAlone(ctx context.Context) (a *alone, err error) {
 	if a.db, err = openStore(ctx, filepath.Join(x.dir, "alone"), db.url); err != nil {
 		return nil, err
 	}
-	a.eng = engine.New(engine.Options{Store: a.db, Log: a.log, Deliver: nobody{}, Secret: a.db.Secret(), Owner: "bench", Alone: true,
-		Now: time.Now, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	a.eng = engine.New(engine.Options{
+		Store: a.db, Log: a.log, Deliver: nobody{}, Secret: a.db.Secret(), Owner: "bench", Alone: true,
+		Now: time.Now, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
 	if err := a.eng.Start(ctx); err != nil {
 		return nil, err
 	}
@@ -168,7 +170,7 @@ func (x *run) storeAlone(ctx context.Context) error {
 		}
 		cpu = float64((after - before).Microseconds()) / float64(n)
 		x.seed.offset += n
-		n = max(trial, int64(rate*x.o.Seconds.Seconds()))
+		n = max(trial, int64(rate*x.o.Load.Seconds()))
 	}
 	x.r.add(key{"store alone: applied events", 0, "events/s"}, rate)
 	x.r.add(key{"store alone: CPU per event", 0, "µs"}, cpu)

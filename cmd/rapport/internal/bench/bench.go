@@ -21,7 +21,7 @@ type Options struct {
 	NATSURL     string // "" = the log inside the server
 	People      int
 	Rounds      int
-	Seconds     time.Duration // of load per row and round
+	Load        time.Duration // of load per row and round
 	Connections []int
 	Only        []string // rows, see Rows; empty = all
 	// Progress is told how far a step is, from 0 of something to all of it. It may be nil.
@@ -38,7 +38,7 @@ func (o *Options) Validate() error {
 		return fault.Field("--people", "must be 1 to 10000000")
 	case o.Rounds < 1 || o.Rounds > 100:
 		return fault.Field("--rounds", "must be 1 to 100")
-	case o.Seconds < time.Second || o.Seconds > time.Minute:
+	case o.Load < time.Second || o.Load > time.Minute:
 		return fault.Field("--seconds", "must be 1 to 60")
 	case len(o.Connections) == 0:
 		return fault.Field("--connections", "must name at least one number")
@@ -82,7 +82,7 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 		return nil, fault.Wrap(fault.Invalid, err, "cannot make a scratch folder")
 	}
 	x := &run{o: o, dir: dir, r: newReport(&o, dir), ceilings: map[int]float64{}, seed: &traffic{people: int64(o.People)}}
-	defer func() { err = errors.Join(err, x.close(), os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, x.close(), os.RemoveAll(dir)) }() //nolint:contextcheck // the clean-up runs though the caller has gone
 	if x.wants("ceiling", "events", "batch", "mail") {
 		if err := x.start(ctx); err != nil {
 			return nil, err

@@ -53,7 +53,7 @@ type key struct {
 }
 
 func newReport(o *Options, dir string) *Report {
-	r := &Report{Database: "sqlite", Log: "embedded", People: o.People, Rounds: o.Rounds, Seconds: o.Seconds.Seconds()}
+	r := &Report{Database: "sqlite", Log: "embedded", People: o.People, Rounds: o.Rounds, Seconds: o.Load.Seconds()}
 	if o.DatabaseURL != "" {
 		r.Database = "postgres"
 	}

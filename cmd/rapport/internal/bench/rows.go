@@ -36,12 +36,14 @@ func (x *run) populate(ctx context.Context) error {
 	for first := int64(0); first < x.seed.people; first += step * peoplePerRequest {
 		x.progress("people", int(first), x.o.People)
 		left := x.seed.people - first
-		err := x.send(ctx, load.Options{Connections: 4, Duration: time.Minute, Count: min(step, (left+peoplePerRequest-1)/peoplePerRequest),
+		err := x.send(ctx, load.Options{
+			Connections: 4, Duration: time.Minute, Count: min(step, (left+peoplePerRequest-1)/peoplePerRequest),
 			Request: func(dst []byte, n int64) []byte {
 				return p.post(dst, literal("/api/v2/batch"), func(dst []byte) []byte {
 					return batchBody(dst, first+n*peoplePerRequest, min(peoplePerRequest, left-n*peoplePerRequest), operation)
 				})
-			}}, &load.Result{})
+			},
+		}, &load.Result{})
 		if err != nil {
 			return err
 		}
@@ -73,7 +75,7 @@ func (x *run) ceiling(ctx context.Context, conns int) error {
 		return err
 	}
 	var res load.Result
-	err = x.send(ctx, load.Options{Connections: conns, Duration: x.o.Seconds, Request: func(dst []byte, n int64) []byte {
+	err = x.send(ctx, load.Options{Connections: conns, Duration: x.o.Load, Request: func(dst []byte, n int64) []byte {
 		return p.post(dst, literal("/bench/ceiling"), func(dst []byte) []byte { return x.seed.body(dst, n) })
 	}}, &res)
 	x.ceilings[conns] = res.PerSecond()
@@ -92,7 +94,7 @@ func (x *run) events(ctx context.Context, conns int) error {
 	p := newPoster(x.child.addr, x.child.basic)
 	t := *x.seed
 	var res load.Result
-	done, err := x.applied(ctx, 1, load.Options{Connections: conns, Duration: x.o.Seconds, Request: func(dst []byte, n int64) []byte {
+	done, err := x.applied(ctx, 1, load.Options{Connections: conns, Duration: x.o.Load, Request: func(dst []byte, n int64) []byte {
 		return p.post(dst, func(dst []byte) []byte {
 			dst = append(dst, "/api/v1/customers/u"...)
 			return append(strconv.AppendInt(dst, t.who(n), 10), "/events"...)
@@ -119,7 +121,7 @@ func (x *run) batch(ctx context.Context) error {
 	p := newPoster(x.child.addr, x.child.basic)
 	t := *x.seed
 	var res load.Result
-	done, err := x.applied(ctx, eventsPerRequest, load.Options{Connections: batchConnections, Duration: x.o.Seconds, Request: func(dst []byte, n int64) []byte {
+	done, err := x.applied(ctx, eventsPerRequest, load.Options{Connections: batchConnections, Duration: x.o.Load, Request: func(dst []byte, n int64) []byte {
 		return p.post(dst, literal("/api/v2/batch"), func(dst []byte) []byte {
 			return batchBody(dst, n*eventsPerRequest, eventsPerRequest, t.operation)
 		})
@@ -209,7 +211,7 @@ func (x *run) mail(ctx context.Context) error {
 	p := newPoster(x.child.addr, x.child.basic)
 	t := *x.seed
 	var res load.Result
-	err := x.send(ctx, load.Options{Connections: mailConnections, Duration: x.o.Seconds, Rate: mailPerSecond, Request: func(dst []byte, n int64) []byte {
+	err := x.send(ctx, load.Options{Connections: mailConnections, Duration: x.o.Load, Rate: mailPerSecond, Request: func(dst []byte, n int64) []byte {
 		return p.post(dst, func(dst []byte) []byte {
 			dst = append(dst, "/api/v1/customers/u"...)
 			return append(strconv.AppendInt(dst, t.who(n), 10), "/events"...)

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -25,7 +26,7 @@ type sink struct {
 }
 
 func newSink() (*sink, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -51,12 +52,6 @@ func (s *sink) reset() (took []time.Duration, odd int) {
 	took, odd = s.took, s.odd
 	s.took, s.odd = nil, 0
 	return took, odd
-}
-
-func (s *sink) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.took) + s.odd
 }
 
 // NewSession is part of smtp.Backend.

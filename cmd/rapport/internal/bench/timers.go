@@ -38,7 +38,7 @@ func (x *run) timers(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := pause(ctx, x.o.Seconds); err != nil {
+	if err := pause(ctx, x.o.Load); err != nil {
 		return err
 	}
 	after, err := c.usage()

@@ -107,7 +107,7 @@ func (t *turns) next(ctx context.Context) (int64, bool) {
 
 func connection(ctx context.Context, o Options, turn *turns) (Result, error) {
 	var r Result
-	c, err := net.Dial("tcp", o.Addr)
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", o.Addr)
 	if err != nil {
 		return r, fmt.Errorf("connect: %w", err)
 	}
