@@ -112,6 +112,8 @@ func (l *Log) embed() error {
 
 // Close ends the connection and the embedded server. Twice is harmless.
 func (l *Log) Close() {
+	l.mu.Lock() // a stream that is being opened is opened first
+	defer l.mu.Unlock()
 	if l.nc != nil {
 		l.nc.Close()
 	}
@@ -130,6 +132,11 @@ func (l *Log) stream(ctx context.Context, partition int32) (jetstream.Stream, er
 	defer l.mu.Unlock()
 	if s := l.open[partition]; s != nil {
 		return s, nil
+	}
+	if l.ns != nil { // the embedded server finishes what it has begun, whoever has gone: it must not outlive Close half-made
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
 	}
 	name := streamName(partition)
 	s, err := l.js.Stream(ctx, name)
