@@ -81,7 +81,7 @@ func checkURL(flag, raw string, schemes []string) error {
 		return nil
 	}
 	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" {
+	if err != nil || u.Host == "" && u.Query().Get("host") == "" { // PostgreSQL on a socket: postgres:///database?host=/folder
 		return fault.Field(flag, "must be a URL that starts with %s://", schemes[0]) // the value may hold a password
 	}
 	for _, s := range schemes {

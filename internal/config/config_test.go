@@ -25,6 +25,7 @@ func TestServeValidate(t *testing.T) {
 		"listen, no port":   {func(s *Serve) { s.Listen = "localhost" }, "--listen"},
 		"postgres":          {func(s *Serve) { s.DatabaseURL = "postgres://u:secret@h/d" }, ""},
 		"postgresql":        {func(s *Serve) { s.DatabaseURL = "postgresql://h/d" }, ""},
+		"postgres, socket":  {func(s *Serve) { s.DatabaseURL = "postgres:///d?host=/run/postgresql" }, ""},
 		"mysql":             {func(s *Serve) { s.DatabaseURL = "mysql://u:secret@h/d" }, "--database-url"},
 		"database, no host": {func(s *Serve) { s.DatabaseURL = "postgres:secret" }, "--database-url"},
 		"database, broken":  {func(s *Serve) { s.DatabaseURL = "postgres://secret%zz@h" }, "--database-url"},
