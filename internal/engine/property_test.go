@@ -1,0 +1,280 @@
+package engine_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"rapport.example/internal/api/app"
+	"rapport.example/internal/definition"
+	"rapport.example/internal/event"
+	"rapport.example/internal/ingest"
+	"rapport.example/internal/person"
+	"rapport.example/internal/segment"
+	"rapport.example/internal/store"
+	"rapport.example/internal/store/storetest"
+	"rapport.example/internal/value"
+)
+
+// TestMembershipsFromScratch does random things to a workspace and holds that every membership that the engine kept up to
+// date step by step is the one that the person's whole history gives now.
+func TestMembershipsFromScratch(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		rapid.Check(t, func(rt *rapid.T) {
+			ws, err := db.CreateWorkspace(t.Context(), "", 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.ws = ws.ID
+			x := &random{world: w, rt: rt}
+			x.define()
+			for range rapid.IntRange(2, 8).Draw(rt, "frames") {
+				x.frame()
+			}
+			x.check()
+		})
+	})
+}
+
+// random draws what happens to one workspace.
+type random struct {
+	*world
+	rt   *rapid.T
+	put  int // segments that there are
+	said []string
+}
+
+func (x *random) pick(label string, from ...string) string {
+	return rapid.SampledFrom(from).Draw(x.rt, label)
+}
+
+// frame draws a few ops that lie in one frame.
+func (x *random) frame() {
+	switch x.pick("what", "people", "people", "people", "clock", "define") {
+	case "clock":
+		x.later(time.Duration(rapid.SampledFrom([]int{1, 30, 60, 60 * 23, 60 * 24, 60 * 48}).Draw(x.rt, "minutes")) * time.Minute)
+	case "define":
+		x.define()
+	default:
+		ops := make([]ingest.Op, rapid.IntRange(1, 5).Draw(x.rt, "ops"))
+		for i := range ops {
+			ops[i] = x.one()
+		}
+		x.do(ops...)
+	}
+}
+
+func (x *random) later(d time.Duration) {
+	x.say("clock +%s", d)
+	x.advance(d)
+}
+
+func (x *random) say(format string, v ...any) { x.said = append(x.said, fmt.Sprintf(format, v...)) }
+
+func (x *random) one() ingest.Op {
+	by := ingest.By{ID: x.pick("who", "a", "b", "c")}
+	switch what := x.pick("op", "identify", "identify", "event", "event", "event", "delete", "suppress", "unsuppress", "segment"); what {
+	case "identify":
+		attributes := x.pick("attributes", `{"plan":"pro"}`, `{"plan":"free"}`, `{"plan":""}`, `{"age":1}`, `{"age":5}`, `{"plan":"pro","age":3}`, `{"email":"x@example.com"}`)
+		x.say("identify %s %s", by.ID, attributes)
+		return x.op(ingest.Identify, ingest.IdentifyPayload{By: by, Attributes: parse(x.t, attributes)})
+	case "event":
+		pl := ingest.EventPayload{By: by, Type: 1, Name: x.pick("name", "buy", "see"), Data: parse(x.t, x.pick("data", `{"kind":"x"}`, `{"kind":"y"}`))}
+		if back := rapid.IntRange(-1, 50).Draw(x.rt, "hours back"); back > 0 {
+			w, _, err := x.db.Workspace(x.t.Context(), x.ws)
+			if err != nil {
+				x.t.Fatal(err)
+			}
+			pl.Timestamp = w.Now(x.clock())/1000 - int64(back)*3600
+		}
+		x.say("event %s %s %s at %d", by.ID, pl.Name, pl.Data, pl.Timestamp)
+		return x.op(ingest.Event, pl)
+	case "segment":
+		x.say("%s is picked", by.ID)
+		return x.op(ingest.SegmentAdd, ingest.SegmentPayload{Segment: x.segment("picked"), People: []ingest.By{by}})
+	default:
+		x.say("%s %s", what, by.ID)
+		return x.op(map[string]ingest.Kind{"delete": ingest.Delete, "suppress": ingest.Suppress, "unsuppress": ingest.Unsuppress}[what], ingest.PersonPayload{By: by})
+	}
+}
+
+// segment is a segment's number.
+func (x *random) segment(slug string) int64 {
+	rows, err := x.db.CurrentDefinitions(x.t.Context(), x.ws, definition.Segments)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	i := slices.IndexFunc(rows, func(r definition.Row) bool { return r.Slug == slug })
+	if i < 0 {
+		x.t.Fatalf("no segment %s", slug)
+	}
+	return rows[i].ID
+}
+
+// define replaces all dynamic segments. A segment mentions earlier ones only.
+func (x *random) define() {
+	pl := ingest.DefinePayload{Put: []ingest.Definition{{Kind: definition.Segments, Slug: "picked", Body: parse(x.t, `{"id":"picked","manual":true}`)}}}
+	n := rapid.IntRange(1, 4).Draw(x.rt, "segments")
+	for i := range n {
+		slug := fmt.Sprintf("s%d", i)
+		body := fmt.Sprintf(`{"id":%q,"conditions":%s}`, slug, x.condition(i, 2))
+		x.say("define %s", body)
+		pl.Put = append(pl.Put, ingest.Definition{Kind: definition.Segments, Slug: slug, Body: parse(x.t, body)})
+	}
+	for i := n; i < x.put; i++ {
+		pl.Delete = append(pl.Delete, ingest.Definition{Kind: definition.Segments, Slug: fmt.Sprintf("s%d", i)})
+	}
+	x.put = n
+	x.do(x.op(ingest.Define, pl))
+}
+
+func (x *random) condition(earlier, depth int) string {
+	kinds := []string{"attribute", "age", "event", "event", "not"}
+	if depth > 0 {
+		kinds = append(kinds, "all", "any", "none")
+	}
+	if earlier > 0 {
+		kinds = append(kinds, "segment")
+	}
+	switch kind := x.pick("condition", kinds...); kind {
+	case "attribute":
+		return `{"attribute":"plan","is":"pro"}`
+	case "age":
+		return fmt.Sprintf(`{"attribute":"age","at_least":%d}`, rapid.IntRange(1, 5).Draw(x.rt, "age"))
+	case "event", "not":
+		c := fmt.Sprintf(`{"event":%q`, x.pick("name", "buy", "see"))
+		if kind == "not" {
+			c += `,"not_performed":true`
+		} else {
+			c += fmt.Sprintf(`,"at_least":%d`, rapid.IntRange(1, 3).Draw(x.rt, "times"))
+		}
+		c += x.pick("within", "", `,"within":"1h"`, `,"within":"1d"`, `,"within":"2d"`)
+		return c + x.pick("where", "", `,"where":{"all":[{"property":"kind","is":"x"}]}`) + "}"
+	case "segment":
+		slug := x.pick("slug", "picked", fmt.Sprintf("s%d", rapid.IntRange(0, earlier-1).Draw(x.rt, "earlier")))
+		return fmt.Sprintf(`{"segment":%q,"in":%v}`, slug, rapid.Bool().Draw(x.rt, "in"))
+	default:
+		parts := make([]string, rapid.IntRange(1, 3).Draw(x.rt, "parts"))
+		for i := range parts {
+			parts[i] = x.condition(earlier, depth-1)
+		}
+		return fmt.Sprintf(`{%q:[%s]}`, kind, strings.Join(parts, ","))
+	}
+}
+
+// check compares with everything evaluated anew.
+func (x *random) check() {
+	ctx := x.t.Context()
+	x.eventually("the sweep", func() bool {
+		w, _, err := x.db.Workspace(ctx, x.ws)
+		return err == nil && w.Sweep == 0
+	})
+	op := x.op(ingest.Clock, ingest.ClockPayload{Advance: 1}) // everything due by now has fired
+	x.do(op)
+	w, _, err := x.db.Workspace(ctx, x.ws)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	now := op.Received + w.Clock
+	rows, err := x.db.CurrentDefinitions(ctx, x.ws, definition.Segments)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	set, err := definition.Compile(rows)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	docs, err := x.db.NewestPeople(ctx, x.ws, 0, 100)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	want := map[int64][]uint32{}
+	for _, d := range slices.Backward(docs) {
+		history, next, err := x.db.Timeline(ctx, x.ws, app.ActivityQuery{From: d.LastActivity, Limit: 1000})
+		if err != nil || next != 0 {
+			x.t.Fatalf("history: %v, next %d", err, next)
+		}
+		s := scratch{d, history, map[string]bool{}, map[uint64]segment.FactSpec{}}
+		for _, seg := range set.Segments() {
+			_, in := d.Member(seg.ID)
+			if seg.Manual {
+				s.members[seg.Slug] = in
+				continue
+			}
+			for _, spec := range seg.Condition.Specs() {
+				if spec.Keep >= s.specs[spec.Key].Keep { // conditions may share a fact; it keeps what the greediest needs
+					s.specs[spec.Key] = spec
+				}
+			}
+			s.members[seg.Slug] = seg.Condition.Eval(s, now).Match
+			if s.members[seg.Slug] {
+				want[seg.ID] = append(want[seg.ID], d.Ordinal)
+			}
+			if in != s.members[seg.Slug] {
+				x.rt.Fatalf("%s is in %s: %v, from scratch %v\n%s\nat %d", d.ID, seg.Slug, in, s.members[seg.Slug], strings.Join(x.said, "\n"), now)
+			}
+		}
+	}
+	for _, seg := range set.Segments() {
+		if seg.Manual {
+			continue
+		}
+		members, err := x.db.Members(ctx, x.ws, seg.ID, 0, 100)
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		n, err := x.db.CountMembers(ctx, x.ws, seg.ID)
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		if !slices.Equal(members, want[seg.ID]) || n != int64(len(members)) {
+			x.rt.Fatalf("%s lists %v and counts %d, from scratch %v\n%s", seg.Slug, members, n, want[seg.ID], strings.Join(x.said, "\n"))
+		}
+	}
+}
+
+// scratch shows a person to conditions as their attributes and their whole history have them.
+type scratch struct {
+	doc     *person.Document
+	history []event.Activity
+	members map[string]bool
+	specs   map[uint64]segment.FactSpec
+}
+
+// Attribute is part of segment.Subject.
+func (s scratch) Attribute(name string) value.Value { return s.doc.Get(name) }
+
+// Property is part of segment.Subject.
+func (s scratch) Property(string) value.Value { return nil }
+
+// Member is part of segment.Subject.
+func (s scratch) Member(slug string) bool { return s.members[slug] }
+
+// Fact is part of segment.Subject.
+func (s scratch) Fact(key uint64) person.Fact {
+	spec := s.specs[key]
+	var of []event.Activity
+	for _, a := range s.history {
+		if a.Type == spec.Type && a.Name == spec.Name {
+			of = append(of, a)
+		}
+	}
+	return segment.Rebuild(spec, of)
+}
+
+// Since is part of segment.Subject.
+func (s scratch) Since() int64 {
+	since := s.doc.Created
+	for _, a := range s.history {
+		if a.Type == event.Track {
+			since = min(since, a.At)
+		}
+	}
+	return since
+}
