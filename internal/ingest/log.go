@@ -17,15 +17,26 @@ const (
 	MaxFrameBytes = 512 << 10 // one op larger than this gets a frame of its own
 	maxWaiting    = 64 << 20  // bytes; beyond it requests are turned away
 	doubtFor      = 10 * time.Second
+	stopGrace     = 2 * time.Second
+	patience      = 4 * time.Second // in doubt for longer, and newcomers are turned away at once: enough for a cluster to elect
 )
 
-// ErrFull says that the stream takes no more frames until some are trimmed.
-var ErrFull = errors.New("the log is full")
+// Errors of Stream.Publish whose outcome is known: the frame was not stored by this call.
+var (
+	// ErrFull says that the stream takes no more frames until some are trimmed, or the disk has room again.
+	ErrFull = errors.New("the log is full")
+	// ErrTooLarge says that the stream takes no frame of that size.
+	ErrTooLarge = errors.New("frame is larger than the log takes")
+)
+
+// ErrGap says that the frame to be read next is missing from the stream.
+var ErrGap = errors.New("frames are missing from the log")
 
 // Stream is where frames are made durable: a partition is one sequence of messages, numbered from 1 without gaps.
 type Stream interface {
 	// Publish makes data durable and returns its sequence. Publishing again under the same id, within two minutes, finds
-	// the first message instead of storing a second. ErrFull is final; after any other error the outcome is in doubt.
+	// the first message instead of storing a second. ErrFull and ErrTooLarge are final; after any other error the outcome is
+	// in doubt.
 	Publish(ctx context.Context, partition int32, id string, data []byte) (seq uint64, err error)
 }
 
@@ -40,6 +51,8 @@ type LogOptions struct {
 // grow with load and a lone request waits for nothing. It is safe for concurrent use.
 type Log struct {
 	o     LogOptions
+	run   context.Context // of publishing; ends a while after Stop
+	end   context.CancelFunc
 	mu    sync.Mutex
 	parts map[int32]*gatherer
 	acked map[int64]uint64 // by workspace
@@ -50,7 +63,8 @@ type Log struct {
 
 // NewLog returns a log that is ready.
 func NewLog(o LogOptions) *Log {
-	return &Log{o: o, parts: map[int32]*gatherer{}, acked: map[int64]uint64{}, ops: map[int32]int64{}}
+	run, end := context.WithCancel(context.Background())
+	return &Log{o: o, run: run, end: end, parts: map[int32]*gatherer{}, acked: map[int64]uint64{}, ops: map[int32]int64{}}
 }
 
 // gatherer collects what arrives for one partition while its writer is busy.
@@ -58,6 +72,7 @@ type gatherer struct {
 	wake    chan struct{} // capacity 1
 	waiting []*entry
 	bytes   int
+	doubt   time.Time // when the frame that is on its way set out, if a try has failed; else zero
 }
 
 // entry is one Append call.
@@ -72,7 +87,8 @@ type entry struct {
 var entries = sync.Pool{New: func() any { return &entry{done: make(chan struct{}, 1)} }}
 
 // Append returns when all ops are durable, together and in order; they lie in one frame. An error of kind Unavailable
-// means that they are not, or, when ctx ended or the log stayed in doubt, that it is not known.
+// means that they are not, or, when ctx ended or the log stayed in doubt, that it is not known. TooLarge means that the
+// stream takes no frame of that size: nothing was stored.
 func (l *Log) Append(ctx context.Context, partition int32, ops ...Op) (Position, error) {
 	if len(ops) == 0 {
 		return Position{}, nil
@@ -113,6 +129,9 @@ func (l *Log) enqueue(partition int32, e *entry) error {
 		g = &gatherer{wake: make(chan struct{}, 1)}
 		l.parts[partition] = g
 		l.done.Go(func() { l.write(partition, g) })
+	}
+	if !g.doubt.IsZero() && l.o.Now().Sub(g.doubt) > patience {
+		return unavailable(errors.New("the log does not answer"))
 	}
 	if g.bytes+e.size > maxWaiting {
 		return unavailable(errors.New("too much waits for the log"))
@@ -163,44 +182,62 @@ func (l *Log) write(partition int32, g *gatherer) {
 		}
 		var err error
 		if buf, err = EncodeFrame(buf[:0], &f); err == nil {
-			f.Seq, err = l.publish(partition, f.ID, buf)
+			f.Seq, err = l.publish(partition, g, f.ID, buf)
 		}
 		l.answer(batch, &f, err)
 	}
 }
 
 // publish repeats a doubtful publish under the same id until its outcome is known, for a bounded time.
-func (l *Log) publish(partition int32, frame string, data []byte) (uint64, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), doubtFor)
+func (l *Log) publish(partition int32, g *gatherer, frame string, data []byte) (uint64, error) {
+	ctx, cancel := context.WithTimeout(l.run, doubtFor)
 	defer cancel()
-	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		seq, err := l.o.Stream.Publish(ctx, partition, frame, data)
-		if err == nil || errors.Is(err, ErrFull) {
-			return seq, err
-		}
-		if ctx.Err() != nil {
-			l.o.Logger.Error("the outcome of a publish stayed in doubt", "partition", partition, "frame", frame, "error", err)
-			return 0, err
-		}
+	began := l.o.Now()
+	seq, err := l.o.Stream.Publish(ctx, partition, frame, data)
+	if known(err) {
+		return seq, err
+	}
+	l.doubt(g, began)
+	defer l.doubt(g, time.Time{})
+	for wait := 10 * time.Millisecond; !known(err) && ctx.Err() == nil; wait = min(2*wait, time.Second) {
 		l.o.Logger.Warn("publish in doubt, it is repeated", "partition", partition, "frame", frame, "error", err)
 		t := time.NewTimer(wait)
 		select {
 		case <-t.C:
+			seq, err = l.o.Stream.Publish(ctx, partition, frame, data)
 		case <-ctx.Done():
 			t.Stop()
 		}
 	}
+	if !known(err) {
+		l.o.Logger.Error("the outcome of a publish stayed in doubt", "partition", partition, "frame", frame, "error", err)
+	}
+	return seq, err
+}
+
+// known reports whether err says what became of a publish.
+func known(err error) bool {
+	return err == nil || errors.Is(err, ErrFull) || errors.Is(err, ErrTooLarge)
+}
+
+func (l *Log) doubt(g *gatherer, since time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g.doubt = since
 }
 
 func (l *Log) answer(batch []*entry, f *Frame, err error) {
-	if err == nil {
+	switch {
+	case err == nil:
 		l.mu.Lock()
 		for i := range f.Ops {
 			l.acked[f.Ops[i].Workspace] = f.Seq
 		}
 		l.ops[f.Partition] += int64(len(f.Ops))
 		l.mu.Unlock()
-	} else {
+	case errors.Is(err, ErrTooLarge): // such a frame is a single call's
+		err = fault.Wrap(fault.TooLarge, err, "the request is larger than the log takes")
+	default:
 		err = unavailable(err)
 	}
 	index := 0
@@ -225,7 +262,8 @@ func (l *Log) Ops(partition int32) int64 {
 	return l.ops[partition]
 }
 
-// Stop turns new writes away, lets the waiting ones through and returns when that is done. Twice is harmless.
+// Stop turns new writes away, lets the waiting ones through and returns when that is done. Those that a log in trouble has
+// not taken after two seconds are answered as in doubt. Twice is harmless.
 func (l *Log) Stop() {
 	l.mu.Lock()
 	l.ended = true
@@ -236,5 +274,8 @@ func (l *Log) Stop() {
 		}
 	}
 	l.mu.Unlock()
+	late := time.AfterFunc(stopGrace, l.end)
 	l.done.Wait()
+	late.Stop()
+	l.end()
 }

@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -34,13 +34,14 @@ const (
 	maxPayload   = 8 << 20 // bytes of one frame that the embedded server takes
 	leastPayload = 2 << 20 // that a cluster must take
 	dedupe       = 2 * time.Minute
+	tryFor       = 3 * time.Second // a publish without an answer is repeated after that
 	idKey        = "rapport_stream_id"
 )
 
 // Log is an open log. It satisfies ingest.Stream and engine.Log but for Consume, whose result is concrete.
 type Log struct {
 	o    Options
-	ns   *server.Server
+	in   *embedded // nil = a cluster
 	nc   *nats.Conn
 	js   jetstream.JetStream
 	mu   sync.Mutex
@@ -56,10 +57,11 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	opts := []nats.Option{nats.Name("rapport"), nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond), nats.RetryOnFailedConnect(false)}
 	url := o.URL
 	if url == "" {
-		if err := l.embed(); err != nil {
+		var err error
+		if l.in, err = embed(o.Dir, o.Logger); err != nil {
 			return nil, err
 		}
-		opts = append(opts, nats.InProcessServer(l.ns))
+		opts = append(opts, nats.InProcessServer(l.in))
 	}
 	var err error
 	if l.nc, err = nats.Connect(url, opts...); err != nil {
@@ -89,27 +91,6 @@ func redacted(url string) string {
 	return url
 }
 
-// embed starts the server in this process. SyncAlways is what makes a published frame durable: JetStream's default syncs
-// every two minutes.
-func (l *Log) embed() error {
-	so := &server.Options{
-		ServerName: "rapport", DontListen: true, NoSigs: true, JetStream: true, StoreDir: l.o.Dir, SyncAlways: true,
-		MaxPayload: maxPayload, JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 40,
-	}
-	ns, err := server.NewServer(so)
-	if err != nil {
-		return fmt.Errorf("start the log: %w", err)
-	}
-	ns.SetLoggerV2(quiet{l.o.Logger}, false, false, false)
-	l.ns = ns
-	go ns.Start()
-	if !ns.ReadyForConnections(20 * time.Second) {
-		l.Close()
-		return fault.New(fault.Unavailable, "the log did not start within 20 seconds; is %s on a full or read-only disk?", l.o.Dir)
-	}
-	return nil
-}
-
 // Close ends the connection and the embedded server. Twice is harmless.
 func (l *Log) Close() {
 	l.mu.Lock() // a stream that is being opened is opened first
@@ -117,14 +98,18 @@ func (l *Log) Close() {
 	if l.nc != nil {
 		l.nc.Close()
 	}
-	if l.ns != nil {
-		l.ns.Shutdown()
-		l.ns.WaitForShutdown()
+	if l.in != nil {
+		l.in.close()
 	}
 }
 
-func streamName(partition int32) string { return fmt.Sprintf("RAPPORT_P%d", partition) }
-func subject(partition int32) string    { return fmt.Sprintf("rapport.p.%d", partition) }
+const (
+	namePrefix    = "RAPPORT_P"
+	subjectPrefix = "rapport.p."
+)
+
+func streamName(partition int32) string { return namePrefix + strconv.Itoa(int(partition)) }
+func subject(partition int32) string    { return subjectPrefix + strconv.Itoa(int(partition)) }
 
 // stream opens the partition's stream, making it if it is new, and checks its settings.
 func (l *Log) stream(ctx context.Context, partition int32) (jetstream.Stream, error) {
@@ -133,7 +118,7 @@ func (l *Log) stream(ctx context.Context, partition int32) (jetstream.Stream, er
 	if s := l.open[partition]; s != nil {
 		return s, nil
 	}
-	if l.ns != nil { // the embedded server finishes what it has begun, whoever has gone: it must not outlive Close half-made
+	if l.in != nil { // the embedded server finishes what it has begun, whoever has gone: it must not outlive Close half-made
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
@@ -149,25 +134,32 @@ func (l *Log) stream(ctx context.Context, partition int32) (jetstream.Stream, er
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", name, err)
 	}
-	if err := verify(s.CachedInfo().Config); err != nil {
+	have := s.CachedInfo().Config
+	if err := verify(have); err != nil {
 		return nil, fault.New(fault.Invalid, "stream %s: %s", name, err)
+	}
+	if want := l.replicas(); have.Replicas < want {
+		l.o.Logger.Warn("stream has fewer replicas than the cluster could hold", "stream", name, "replicas", have.Replicas, "want", want)
 	}
 	l.open[partition] = s
 	return s, nil
 }
 
-func (l *Log) config(partition int32) jetstream.StreamConfig {
-	replicas := l.o.Replicas
-	if replicas == 0 {
-		replicas = 1
-		if l.ns == nil && l.nc.ConnectedClusterName() != "" {
-			replicas = 3
-		}
+func (l *Log) replicas() int {
+	switch {
+	case l.o.Replicas != 0:
+		return l.o.Replicas
+	case l.in == nil && l.nc.ConnectedClusterName() != "":
+		return 3
 	}
+	return 1
+}
+
+func (l *Log) config(partition int32) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: streamName(partition), Subjects: []string{subject(partition)}, Description: "Rapport partition",
 		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
-		MaxBytes: l.o.MaxBytes, MaxMsgs: -1, MaxAge: 0, DenyDelete: true, DenyPurge: false, Duplicates: dedupe, Replicas: replicas,
+		MaxBytes: l.o.MaxBytes, MaxMsgs: -1, MaxAge: 0, DenyDelete: true, DenyPurge: false, Duplicates: dedupe, Replicas: l.replicas(),
 		PersistMode: jetstream.DefaultPersistMode, Metadata: map[string]string{idKey: id.New(l.o.Now())},
 	}
 }
@@ -175,6 +167,14 @@ func (l *Log) config(partition int32) jetstream.StreamConfig {
 // verify names the first setting that a guarantee rests on and that is not as it must be.
 func verify(c jetstream.StreamConfig) error {
 	switch {
+	case len(c.Subjects) != 1 || strings.TrimPrefix(c.Subjects[0], subjectPrefix) != strings.TrimPrefix(c.Name, namePrefix):
+		return errors.New("its only subject must be the partition's")
+	case c.Mirror != nil || len(c.Sources) > 0 || c.SubjectTransform != nil:
+		return errors.New("it must not be filled from other streams")
+	case c.Sealed || c.NoAck:
+		return errors.New("it must take messages and acknowledge them")
+	case c.MaxMsgSize > 0 && c.MaxMsgSize < leastPayload:
+		return errors.New("max_msg_size is too small for frames")
 	case c.Retention != jetstream.LimitsPolicy:
 		return errors.New("retention must be limits")
 	case c.Storage != jetstream.FileStorage:
@@ -185,8 +185,10 @@ func verify(c jetstream.StreamConfig) error {
 		return errors.New("there must be no limit by age or number: it would drop acknowledged frames")
 	case c.MaxBytes <= 0:
 		return errors.New("max_bytes must be set")
-	case !c.DenyDelete:
-		return errors.New("deny_delete must be set")
+	case !c.DenyDelete || c.AllowRollup || c.AllowMsgTTL:
+		return errors.New("deny_delete must be set, rollup and message TTLs off: single frames must not vanish")
+	case c.DenyPurge:
+		return errors.New("deny_purge must not be set: applied frames are trimmed")
 	case c.PersistMode != jetstream.DefaultPersistMode:
 		return errors.New("persist_mode must not be async")
 	case c.Duplicates < dedupe:
@@ -199,41 +201,80 @@ func verify(c jetstream.StreamConfig) error {
 
 // Publish is part of ingest.Stream.
 func (l *Log) Publish(ctx context.Context, partition int32, id string, data []byte) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
+	if l.in != nil {
+		life := l.in.life()
+		defer context.AfterFunc(life, cancel)() // a server whose disk has failed does not answer
+		if life.Err() != nil {
+			return 0, context.Cause(life)
+		}
+		seq, err := l.publish(ctx, partition, id, data)
+		if err != nil && life.Err() != nil {
+			return 0, context.Cause(life)
+		}
+		return seq, err
+	}
+	return l.publish(ctx, partition, id, data)
+}
+
+func (l *Log) publish(ctx context.Context, partition int32, id string, data []byte) (uint64, error) {
 	if _, err := l.stream(ctx, partition); err != nil {
 		return 0, err
 	}
-	try, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	ack, err := l.js.Publish(try, subject(partition), data, jetstream.WithMsgID(id), jetstream.WithExpectStream(streamName(partition)))
-	if err != nil {
-		if strings.Contains(err.Error(), "maximum bytes exceeded") || strings.Contains(err.Error(), "insufficient storage") {
-			return 0, fmt.Errorf("%w: %w", ingest.ErrFull, err)
-		}
-		return 0, fmt.Errorf("publish: %w", err)
+	ack, err := l.js.Publish(ctx, subject(partition), data, jetstream.WithMsgID(id), jetstream.WithExpectStream(streamName(partition)))
+	switch {
+	case err == nil:
+		return ack.Sequence, nil
+	case errors.Is(err, nats.ErrMaxPayload):
+		return 0, fmt.Errorf("%w: %d bytes", ingest.ErrTooLarge, len(data))
+	case strings.Contains(err.Error(), "maximum bytes exceeded"), strings.Contains(err.Error(), "insufficient storage"), strings.Contains(err.Error(), "insufficient resources"):
+		return 0, fmt.Errorf("%w: %w", ingest.ErrFull, err)
 	}
-	return ack.Sequence, nil
+	return 0, fmt.Errorf("publish: %w", err)
 }
 
 // Last is the sequence of the partition's newest frame, 0 if there is none.
 func (l *Log) Last(ctx context.Context, partition int32) (uint64, error) {
-	s, err := l.stream(ctx, partition)
+	info, err := l.look(ctx, partition)
 	if err != nil {
 		return 0, err
-	}
-	info, err := s.Info(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("look at the stream: %w", err)
 	}
 	return info.State.LastSeq, nil
 }
 
-// ID identifies the partition's stream.
+// ID identifies the partition's stream as it is now: one that was deleted and made anew has another.
 func (l *Log) ID(ctx context.Context, partition int32) (string, error) {
-	s, err := l.stream(ctx, partition)
+	info, err := l.look(ctx, partition)
 	if err != nil {
 		return "", err
 	}
-	return s.CachedInfo().Config.Metadata[idKey], nil
+	if err := verify(info.Config); err != nil {
+		return "", fault.New(fault.Invalid, "stream %s: %s", info.Config.Name, err)
+	}
+	return info.Config.Metadata[idKey], nil
+}
+
+// look asks the server about the stream. If it is gone it is made anew, under another identity: readers of the old one
+// notice and stop.
+func (l *Log) look(ctx context.Context, partition int32) (*jetstream.StreamInfo, error) {
+	s, err := l.stream(ctx, partition)
+	if err != nil {
+		return nil, err
+	}
+	info, err := s.Info(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		l.mu.Lock()
+		delete(l.open, partition)
+		l.mu.Unlock()
+		if s, err = l.stream(ctx, partition); err == nil {
+			info, err = s.Info(ctx)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at the stream: %w", err)
+	}
+	return info, nil
 }
 
 // Trim drops frames up to and including seq.
@@ -246,33 +287,4 @@ func (l *Log) Trim(ctx context.Context, partition int32, seq uint64) error {
 		return fmt.Errorf("trim the stream: %w", err)
 	}
 	return nil
-}
-
-// quiet passes the embedded server's words on, few of which an operator needs.
-type quiet struct{ log *slog.Logger }
-
-// Noticef is part of server.Logger.
-func (q quiet) Noticef(format string, v ...any) { q.debug(format, v) }
-
-// Warnf is part of server.Logger.
-func (q quiet) Warnf(format string, v ...any) { q.debug(format, v) }
-
-// Fatalf is part of server.Logger.
-func (q quiet) Fatalf(format string, v ...any) {
-	q.log.Error("log server", "message", fmt.Sprintf(format, v...))
-}
-
-// Errorf is part of server.Logger.
-func (q quiet) Errorf(format string, v ...any) {
-	q.log.Error("log server", "message", fmt.Sprintf(format, v...))
-}
-
-// Debugf is part of server.Logger.
-func (q quiet) Debugf(format string, v ...any) { q.debug(format, v) }
-
-// Tracef is part of server.Logger.
-func (q quiet) Tracef(format string, v ...any) { q.debug(format, v) }
-
-func (q quiet) debug(format string, v []any) {
-	q.log.Debug("log server", "message", fmt.Sprintf(format, v...))
 }

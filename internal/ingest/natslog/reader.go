@@ -54,7 +54,8 @@ func (r *Reader) Close() error {
 }
 
 // Next returns the frames that are there, about maxOps ops of them and at least one frame, waiting for the first until
-// ctx ends. A frame that is damaged, missing or from a newer program is an error, every time again.
+// ctx ends. A frame that is damaged, missing or from a newer program is an error (ingest.ErrCorrupt, ErrGap, ErrNewer),
+// every time again.
 func (r *Reader) Next(ctx context.Context, maxOps int) ([]ingest.Frame, error) {
 	var out []ingest.Frame
 	ops := 0
@@ -81,7 +82,7 @@ func (r *Reader) Next(ctx context.Context, maxOps int) ([]ingest.Frame, error) {
 		case a.err != nil && len(out) == 0:
 			r.held = a
 			return nil, a.err
-		case a.err != nil, len(out) > 0 && a.frame.Seq != out[len(out)-1].Seq+1:
+		case a.err != nil:
 			r.held = a
 			return out, nil //nolint:nilerr // the frames read so far come first; the error is held for the next call
 		}
@@ -108,7 +109,7 @@ func (l *Log) read(ctx context.Context, s jetstream.Stream, partition int32, nex
 	}
 	for ctx.Err() == nil {
 		err := l.readFrom(ctx, s, partition, &next, send)
-		if errors.Is(err, ingest.ErrCorrupt) || errors.Is(err, ingest.ErrNewer) || ctx.Err() != nil {
+		if errors.Is(err, ingest.ErrCorrupt) || errors.Is(err, ingest.ErrNewer) || errors.Is(err, ingest.ErrGap) || ctx.Err() != nil {
 			return
 		}
 		l.o.Logger.Debug("log reader starts over", "partition", partition, "next", next, "error", err)
@@ -142,7 +143,15 @@ func (l *Log) readFrom(ctx context.Context, s jetstream.Stream, partition int32,
 		if err != nil {
 			return fmt.Errorf("message without position: %w", err)
 		}
-		f, err := ingest.DecodeFrame(m.Data())
+		if meta.Sequence.Stream < *next { // seen before
+			continue
+		}
+		var f ingest.Frame
+		if meta.Sequence.Stream != *next {
+			err = fmt.Errorf("%w: the next is %d, the log hands out %d", ingest.ErrGap, *next, meta.Sequence.Stream)
+		} else {
+			f, err = ingest.DecodeFrame(m.Data())
+		}
 		if err != nil {
 			err = fmt.Errorf("frame %d of partition %d: %w", meta.Sequence.Stream, partition, err)
 			send(arrival{err: err})
