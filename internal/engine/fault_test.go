@@ -3,9 +3,10 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,20 +21,23 @@ import (
 
 var errLost = errors.New("connection lost")
 
-// flaky loses the connection in two of five transactions: in one before it begins, in one after it was committed.
+// flaky loses the connection in three of ten transactions: before it begins, or after it was committed.
 type flaky struct {
 	*store.DB
-	n atomic.Int64
+	mu  sync.Mutex
+	rnd *rand.Rand
 }
 
 // Transact is part of engine.Store.
 func (f *flaky) Transact(ctx context.Context, lease engine.Lease, fn func(engine.Tx) error) error {
-	n := f.n.Add(1)
-	if n%5 == 2 {
+	f.mu.Lock()
+	n := f.rnd.IntN(10)
+	f.mu.Unlock()
+	if n < 2 {
 		return errLost
 	}
 	err := f.DB.Transact(ctx, lease, fn)
-	if err == nil && n%5 == 4 {
+	if err == nil && n == 2 {
 		return errLost
 	}
 	return err
@@ -50,7 +54,7 @@ func TestFlakyDatabase(t *testing.T) {
 		w.apply(example(t))
 		w.identify("1", `{"email":"a@example.com","plan":"pro"}`)
 		w.eng.Stop()
-		w.store = &flaky{DB: db}
+		w.store = &flaky{DB: db, rnd: rand.New(rand.NewPCG(1, 2))}
 		w.start()
 		const events = 20
 		for range events {
