@@ -1,13 +1,18 @@
 package faulttest
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"rapport.example/internal/delivery"
 )
 
 // TestStop stops within ten seconds and exits with 0, though a mail server does not answer and a request never ends; what
@@ -44,6 +49,9 @@ func TestStop(t *testing.T) {
 		db := p.sql(t)
 		within(t, 10*time.Second, "all events are applied", func() bool {
 			return count(t, db, `SELECT COUNT(*) FROM activities WHERE type = 1`) == 51
+		})
+		within(t, 10*time.Second, "the row says outcome unknown", func() bool {
+			return count(t, db, fmt.Sprintf(`SELECT COUNT(*) FROM deliveries WHERE state = %d`, delivery.OutcomeUnknown)) == 1
 		})
 		if code, took := n.terminate(t); code != 0 || took > 5*time.Second {
 			t.Errorf("an idle server: exit code %d after %s", code, took)
@@ -136,10 +144,26 @@ func TestDelete(t *testing.T) {
 		if got := count(t, db, `SELECT SUM(count) FROM segment_pieces`); got != 1 {
 			t.Errorf("%d people are paying, want 1", got)
 		}
-		if p.database == "" { // nothing readable is left in the file either, once the write-ahead log is written back
-			if code, _ := n.terminate(t); code != 0 {
-				t.Errorf("exit code %d", code)
+		if p.database != "" {
+			return
+		}
+		if code, _ := n.terminate(t); code != 0 { // nothing readable is left in the file either
+			t.Errorf("exit code %d", code)
+		}
+		if _, err := db.ExecContext(t.Context(), `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
+			t.Fatal(err)
+		}
+		file, err := os.ReadFile(filepath.Join(p.data, "rapport.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{"secret1@example.com", "Secret1"} {
+			if bytes.Contains(file, []byte(secret)) {
+				t.Errorf("the database file still holds %q", secret)
 			}
+		}
+		if !bytes.Contains(file, []byte("secret2@example.com")) {
+			t.Error("the file does not hold the other person; has it been written back?")
 		}
 	})
 }
