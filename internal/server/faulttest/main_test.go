@@ -44,7 +44,7 @@ func run(m *testing.M) (code int, err error) {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "rapport")
-	if out, err := exec.Command("go", "build", "-o", binary, "rapport.example/cmd/rapport").CombinedOutput(); err != nil { //nolint:noctx // go test bounds it
+	if out, err := exec.Command("go", "build", "-o", binary, "rapport.example/cmd/rapport").CombinedOutput(); err != nil { // go test bounds it
 		return 1, fmt.Errorf("build the program: %w\n%s", err, out)
 	}
 	return m.Run(), nil
@@ -102,7 +102,7 @@ func (s natsSpec) start(t *testing.T) *natsProcess {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0]) //nolint:noctx // ended by kill, and by the end of its input
+	cmd := exec.Command(os.Args[0]) // ended by kill, and by the end of its input
 	cmd.Env = append(os.Environ(), natsEnv+"="+string(spec))
 	cmd.Stderr = os.Stderr
 	if _, err := cmd.StdinPipe(); err != nil {
@@ -114,7 +114,7 @@ func (s natsSpec) start(t *testing.T) *natsProcess {
 	p := &natsProcess{s, cmd}
 	t.Cleanup(p.kill)
 	within(t, 20*time.Second, "NATS server "+s.Name, func() bool {
-		c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", s.Port), time.Second) //nolint:noctx // bounded
+		c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", s.Port), time.Second) // bounded
 		if err != nil {
 			return false
 		}
@@ -126,8 +126,8 @@ func (s natsSpec) start(t *testing.T) *natsProcess {
 // kill is kill -9. Twice is harmless.
 func (p *natsProcess) kill() {
 	if p.cmd.ProcessState == nil {
-		_ = p.cmd.Process.Kill() //nolint:errcheck // it may have ended
-		_ = p.cmd.Wait()         //nolint:errcheck // it was killed
+		_ = p.cmd.Process.Kill() // it may have ended
+		_ = p.cmd.Wait()         // it was killed
 	}
 }
 
@@ -138,7 +138,7 @@ func ports(t *testing.T, n int) []int {
 	t.Helper()
 	var out []int
 	for p := 15000 + os.Getpid()%10000; len(out) < n && p < 32000; p++ {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p)) //nolint:noctx // on loopback at once
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p)) // on loopback at once
 		if err != nil {
 			continue
 		}

@@ -98,7 +98,7 @@ type node struct {
 
 // command is the program with the place's settings.
 func (p place) command(more ...string) *exec.Cmd {
-	cmd := exec.Command(binary, append([]string{"serve", "--limits", "off"}, more...)...) //nolint:noctx // ended by its pid
+	cmd := exec.Command(binary, append([]string{"serve", "--limits", "off"}, more...)...) // ended by its pid
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + p.data, "TMPDIR=" + os.TempDir(),
 		"RAPPORT_DATA=" + p.data, "RAPPORT_DATABASE_URL=" + p.database, "RAPPORT_NATS_URL=" + p.nats, "RAPPORT_SMTP_URL=" + p.smtp,
@@ -131,7 +131,7 @@ func (p place) start(t *testing.T) *node {
 			n.log = append(n.log, lines.Text())
 			n.mu.Unlock()
 		}
-		_ = n.cmd.Wait() //nolint:errcheck // the tests look at ProcessState
+		_ = n.cmd.Wait() // the tests look at ProcessState
 	}()
 	t.Cleanup(func() {
 		n.kill()
@@ -159,7 +159,7 @@ func (n *node) tail() string {
 
 // kill is kill -9. Twice is harmless.
 func (n *node) kill() {
-	_ = n.cmd.Process.Kill() //nolint:errcheck // it may have ended
+	_ = n.cmd.Process.Kill() // it may have ended
 	<-n.done
 }
 

@@ -24,7 +24,7 @@ type mail struct{ to, data string }
 
 func newPeer(t *testing.T) *peer {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // on loopback at once
+	l, err := net.Listen("tcp", "127.0.0.1:0") // on loopback at once
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,10 +32,10 @@ func newPeer(t *testing.T) *peer {
 	s := smtp.NewServer(p)
 	s.Domain = "localhost"
 	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Serve(l) }() //nolint:errcheck // it ends by Close
+	go func() { defer close(done); _ = s.Serve(l) }() // it ends by Close
 	t.Cleanup(func() {
 		p.answerAgain()
-		_ = s.Close() //nolint:errcheck // connections are cut, which is what it is for
+		_ = s.Close() // connections are cut, which is what it is for
 		<-done
 	})
 	return p

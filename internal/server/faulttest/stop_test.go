@@ -28,7 +28,7 @@ func TestStop(t *testing.T) {
 		n.identify(t, "1", `{"email":"a@example.com","plan":"pro"}`)
 		n.track(t, "1", "signed_up")
 		within(t, 10*time.Second, "a message is on its way", func() bool { return mails.to("a@example.com", "Welcome") == 1 })
-		c, err := net.Dial("tcp", strings.TrimPrefix(n.url, "http://")) //nolint:noctx // on loopback at once
+		c, err := net.Dial("tcp", strings.TrimPrefix(n.url, "http://")) // on loopback at once
 		if err != nil {
 			t.Fatal(err)
 		}

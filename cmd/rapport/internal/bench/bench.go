@@ -147,7 +147,7 @@ func (x *run) round(ctx context.Context) error {
 
 // start brings the server under test up, with its definitions and people.
 func (x *run) start(ctx context.Context) (err error) {
-	if x.sink, err = newSink(); err != nil {
+	if x.sink, err = newSink(); err != nil { //nolint:contextcheck // the sink lives as long as the bench
 		return err
 	}
 	db, err := x.database(ctx, "server")
