@@ -48,7 +48,7 @@ campaigns:
     state: running
     trigger: {event: signed_up}
     workflow:
-      - {id: wait, delay: 5s}
+      - {id: wait, delay: 8s}
       - id: activated_yet
         branch:
           - if: {event: activated, at_least: 1}
@@ -81,7 +81,7 @@ func TestDatabaseDown(t *testing.T) {
 	}
 	began := time.Now()
 	db := p.sql(t)
-	within(t, 4*time.Second, "both wait", func() bool { return count(t, db, `SELECT COUNT(*) FROM journeys`) == 2 })
+	within(t, 6*time.Second, "both wait", func() bool { return count(t, db, `SELECT COUNT(*) FROM journeys`) == 2 })
 	var due int64
 	if err := db.QueryRowContext(t.Context(), `SELECT MIN(due) FROM timers WHERE kind <> 1`).Scan(&due); err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestDatabaseDown(t *testing.T) {
 	if a, err := call(t.Context(), http.MethodGet, n.url+"/readyz", ""); err != nil || a.status != http.StatusServiceUnavailable {
 		t.Errorf("readyz without a database: %d %v, want 503", a.status, err)
 	}
-	within(t, 10*time.Second, "the reminders are due", func() bool { return time.Since(time.UnixMilli(due)) > 500*time.Millisecond })
+	within(t, 15*time.Second, "the reminders are due", func() bool { return time.Since(time.UnixMilli(due)) > 500*time.Millisecond })
 	if err := pg.Run(); err != nil {
 		t.Fatal(err)
 	}
