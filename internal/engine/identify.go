@@ -27,27 +27,28 @@ func (b *batch) identify(w *work, pl ingest.IdentifyPayload) error {
 		return nil
 	}
 	s := b.find(w.t, path)
-	created := false
+	created, names := false, []string(nil)
 	if s == nil {
 		var why string
 		if s, why = b.adoptOrCreate(w, path, body, pl.UpdateOnly); s == nil {
 			b.failed(w, nil, why, path)
 			return nil
 		}
-		created = s.doc.LastActivity == 0
+		if created = s.doc.LastActivity == 0; !created && path.Type != person.ByCIO {
+			names = append(names, b.gave(w, s, person.Identifier{Type: path.Type}, path))
+		}
 	}
-	b.identifiers(w, s, path, body, created)
+	names = append(names, b.identifiers(w, s, pl.Attributes, path, body, created)...)
 	changed := b.attributes(w, s, pl)
 	if created {
 		b.note(w.t, s, event.Activity{Type: event.Created, At: w.now, Received: w.now, Data: changes(changed)})
 	} else if len(changed) > 0 {
 		b.note(w.t, s, event.Activity{Type: event.AttributeChange, At: w.now, Received: w.now, Data: changes(changed)})
 	}
-	if created || len(changed) > 0 {
-		names := make([]string, len(changed))
-		for i, c := range changed {
-			names[i] = c.name
-		}
+	for _, c := range changed {
+		names = append(names, c.name)
+	}
+	if created || len(names) > 0 {
 		return b.settle(s, w.now, touched{attributes: names, all: created})
 	}
 	return nil
@@ -101,45 +102,61 @@ func (s *subject) has(t person.KeyType) bool {
 	}
 }
 
-// identifiers sets the body's identifiers where they are free. Changing one that is set takes the cio id in the path; an
-// identifier of somebody else is never moved. Both leave a failed attribute change.
-func (b *batch) identifiers(w *work, s *subject, path person.Identifier, body map[person.KeyType]person.Identifier, created bool) {
+// identifiers sets the body's identifiers where they are free and returns the names of those that changed. Changing one
+// that is set takes the cio id in the path; an identifier of somebody else is never moved. Both leave a failed attribute
+// change, as does a value that cannot be an identifier.
+func (b *batch) identifiers(w *work, s *subject, attributes value.Value, path person.Identifier, body map[person.KeyType]person.Identifier, created bool) (names []string) {
+	if i, ok := body[person.ByCIO]; ok && i.Value != s.doc.CIO {
+		b.failed(w, s, "cio_id is not this person's", person.Identifier{})
+	}
 	for _, t := range [...]person.KeyType{person.ByID, person.ByEmail} {
+		name := idNames[t]
 		i, ok := body[t]
 		if !ok {
+			if !attributes.Get(name).Empty() {
+				b.failed(w, s, name+" has a value that cannot be one", person.Identifier{})
+			}
 			continue
 		}
 		old := person.Identifier{Type: t, Value: s.doc.ID}
 		if t == person.ByEmail {
 			old.Value = s.doc.Email
 		}
-		name := [...]string{"", "id", "email"}[t]
 		same := old.Key(s.t.ID) == i.Key(s.t.ID) && old.Value != ""
 		owner := b.find(s.t, i)
 		switch {
 		case same && t == person.ByEmail && old.Value != i.Value: // another spelling of the same email
 			s.doc.Email, s.dirty = i.Value, true
+			names = append(names, name)
 		case same:
 		case owner != nil:
-			b.failed(w, s, name+" belongs to another person", i)
+			b.failed(w, s, name+" belongs to another person", person.Identifier{}) // whose it is must not outlive them here
 		case b.isSuppressed(i.Key(s.t.ID)):
 			b.failed(w, s, name+" is suppressed", person.Identifier{})
-		case old.Value != "" && path.Type != person.ByCIO && !created:
+		case old.Value != "" && path.Type != person.ByCIO:
 			b.failed(w, s, name+" is set already; changing it takes cio_… in the path", i)
 		default:
 			if old.Value != "" {
 				b.release(s, old)
 			}
 			b.take(s, i)
-			if created {
-				continue
+			if !created {
+				names = append(names, b.gave(w, s, old, i))
 			}
-			b.note(s.t, s, event.Activity{
-				Type: event.AttributeChange, At: w.now, Received: w.now,
-				Data: object(name, object("from", orNull(old.Value), "to", text(i.Value))),
-			})
 		}
 	}
+	return names
+}
+
+var idNames = [...]string{person.ByID: "id", person.ByEmail: "email", person.ByCIO: "cio_id"}
+
+// gave notes that the person has an identifier from now on, and returns its name.
+func (b *batch) gave(w *work, s *subject, old, i person.Identifier) string {
+	name := idNames[i.Type]
+	b.note(s.t, s, event.Activity{
+		Type: event.AttributeChange, At: w.now, Received: w.now, Data: object(name, object("from", orNull(old.Value), "to", text(i.Value))),
+	})
+	return name
 }
 
 func orNull(s string) value.Value {
@@ -162,15 +179,16 @@ func (b *batch) isSuppressed(k person.Key) bool {
 	return len(b.suppressed) > 0 && b.suppressed[string(b.p.hash(k))]
 }
 
-// failed leaves an activity that says why an accepted op, or a part of it, was not applied.
+// failed leaves an activity that says why an accepted op, or a part of it, was not applied. One of nobody names no id or
+// email: whoever gets it later could be deleted, and the activity would stay.
 func (b *batch) failed(w *work, s *subject, why string, i person.Identifier) {
 	t := event.FailedChange
 	if w.op.Kind == ingest.Event {
 		t = event.FailedEvent
 	}
 	pairs := []any{"reason", why, "op", w.op.ID}
-	if i.Type != 0 {
-		pairs = append(pairs, [...]string{"", "id", "email", "cio_id"}[i.Type], i.Value)
+	if i.Type == person.ByCIO || i.Type != 0 && s != nil {
+		pairs = append(pairs, idNames[i.Type], i.Value)
 	}
 	b.note(w.t, s, event.Activity{Type: t, At: w.now, Received: w.now, Data: object(pairs...)})
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"rapport.example/internal/event"
 	"rapport.example/internal/ingest"
@@ -117,6 +118,13 @@ func bodyIdentifier(attributes value.Value, name string) (person.Identifier, boo
 	}
 	t := map[string]person.KeyType{"id": person.ByID, "email": person.ByEmail, "cio_id": person.ByCIO}[name]
 	i, err := person.Check(person.Identifier{Type: t, Value: v.Text()})
+	if t == person.ByEmail {
+		i.Value = strings.TrimSpace(i.Value)
+		return i, err == nil && person.LooksLikeEmail(i.Value)
+	}
+	if t == person.ByCIO {
+		i.Value = strings.TrimPrefix(i.Value, "cio_")
+	}
 	return i, err == nil
 }
 

@@ -27,6 +27,8 @@ import (
 	"rapport.example/internal/api"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/ingest"
+	"rapport.example/internal/store"
+	"rapport.example/internal/store/storetest"
 	"rapport.example/internal/workspace"
 )
 
@@ -87,8 +89,9 @@ func newMux(t testing.TB, log api.Appender, limits api.Limits) *api.Mux {
 // basic is the Authorization of the test key.
 var basic = "Basic " + base64.StdEncoding.EncodeToString([]byte("site:key"))
 
-// TestArchives sends the requests of each archive and compares the answers and the ops. A request has a request line,
-// headers, an empty line and a body; an Authorization is added unless it has one or says "Authorization: none".
+// TestArchives sends the requests of each archive and compares the answers, the ops, and what the ops leave in a database
+// of each kind when the engine has applied them. A request has a request line, headers, an empty line and a body; an
+// Authorization is added unless it has one or says "Authorization: none".
 func TestArchives(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*/*.txtar")
@@ -105,24 +108,28 @@ func TestArchives(t *testing.T) {
 			if len(bytes.TrimSpace(want.Comment)) == 0 {
 				t.Error("the archive's head comment does not say what it guards")
 			}
-			got := replay(t, want)
 			if *update {
+				got := replay(t, want, storetest.Open(t, storetest.Options(t, storetest.SQLite)))
 				if err := os.WriteFile(file, txtar.Format(got), 0o600); err != nil {
 					t.Fatal(err)
 				}
 				return
 			}
-			if diff := cmp.Diff(string(txtar.Format(want)), string(txtar.Format(got))); diff != "" {
-				t.Errorf("archive (-want +got):\n%s", diff)
-			}
+			storetest.Each(t, func(t *testing.T, db *store.DB) {
+				got := replay(t, want, db)
+				if diff := cmp.Diff(string(txtar.Format(want)), string(txtar.Format(got))); diff != "" {
+					t.Errorf("archive (-want +got):\n%s", diff)
+				}
+			})
 		})
 	}
 }
 
-func replay(t *testing.T, in *txtar.Archive) *txtar.Archive {
+func replay(t *testing.T, in *txtar.Archive, db *store.DB) *txtar.Archive {
 	t.Helper()
 	log := &memory{}
 	mux := newMux(t, log, api.Limits{})
+	effects := newEffects(t, db)
 	out := &txtar.Archive{Comment: in.Comment}
 	for _, f := range in.Files {
 		rest, ok := strings.CutPrefix(f.Name, "request")
@@ -131,12 +138,17 @@ func replay(t *testing.T, in *txtar.Archive) *txtar.Archive {
 		}
 		log.ops, log.calls = nil, 0
 		w := httptest.NewRecorder()
-		mux.ServeHTTP(w, request(t, f.Data))
+		mux.ServeHTTP(w, request(t, effects.in(f.Data)))
 		out.Files = append(out.Files, f,
 			txtar.File{Name: "response" + rest, Data: answer(w)},
-			txtar.File{Name: "ops" + rest, Data: opsText(log)})
+			txtar.File{Name: "ops" + rest, Data: []byte(effects.out(string(opsText(log))))})
 		for i := range log.ops {
 			checkOp(t, &log.ops[i])
+		}
+		if told := effects.of(log.ops); len(log.ops) > 0 {
+			out.Files = append(out.Files, txtar.File{Name: "effect" + rest, Data: told})
+		} else if len(told) > 0 {
+			t.Errorf("%s: no op, but %s", f.Name, told)
 		}
 	}
 	return out
