@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -133,11 +134,18 @@ func (p *natsProcess) kill() {
 
 func (s natsSpec) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", s.Port) }
 
+// nextPort is the first port that ports has not looked at, so that tests side by side get different ones.
+var nextPort atomic.Int64
+
 // ports finds n free ports below those that outgoing connections take.
 func ports(t *testing.T, n int) []int {
 	t.Helper()
 	var out []int
-	for p := 15000 + os.Getpid()%10000; len(out) < n && p < 32000; p++ {
+	for len(out) < n {
+		p := 15000 + os.Getpid()%10000 + int(nextPort.Add(1))
+		if p >= 32000 {
+			t.Fatal("no free ports")
+		}
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p)) // on loopback at once
 		if err != nil {
 			continue
@@ -146,9 +154,6 @@ func ports(t *testing.T, n int) []int {
 			t.Fatal(err)
 		}
 		out = append(out, p)
-	}
-	if len(out) < n {
-		t.Fatal("no free ports")
 	}
 	return out
 }
