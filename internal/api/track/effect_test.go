@@ -117,7 +117,8 @@ func (e *effects) out(text string) string {
 		case 'x':
 			return fmt.Sprintf("<x %d>", len(run))
 		case '{':
-			return fmt.Sprintf("<nested %d>", strings.Count(run, "{"))
+			deep := strings.Count(run, "{")
+			return fmt.Sprintf("<nested %d>", deep) + strings.Repeat("}", strings.Count(run, "}")-deep)
 		default:
 			return fmt.Sprintf("<attributes %d>", strings.Count(run, `"a`))
 		}
