@@ -59,6 +59,7 @@ type Log struct {
 	ops   map[int32]int64  // acknowledged since the start, by partition
 	ended bool
 	done  sync.WaitGroup
+	spare sync.Pool // of *entry
 }
 
 // NewLog returns a log that is ready.
@@ -84,8 +85,6 @@ type entry struct {
 	err  error
 }
 
-var entries = sync.Pool{New: func() any { return &entry{done: make(chan struct{}, 1)} }}
-
 // Append returns when all ops are durable, together and in order; they lie in one frame. An error of kind Unavailable
 // means that they are not, or, when ctx ended or the log stayed in doubt, that it is not known. TooLarge means that the
 // stream takes no frame of that size: nothing was stored.
@@ -93,23 +92,30 @@ func (l *Log) Append(ctx context.Context, partition int32, ops ...Op) (Position,
 	if len(ops) == 0 {
 		return Position{}, nil
 	}
-	e := entries.Get().(*entry)
+	e := l.entry()
 	e.ops, e.size, e.pos, e.err = ops, 0, Position{}, nil
 	for i := range ops {
 		e.size += EncodedSize(&ops[i])
 	}
-	if err := l.enqueue(partition, e); err != nil { //nolint:contextcheck // the writer outlives the request that started it
+	if err := l.enqueue(partition, e); err != nil { // the writer outlives the request that started it
 		return Position{}, err
 	}
 	select {
 	case <-e.done:
 		pos, err := e.pos, e.err
 		e.ops = nil
-		entries.Put(e)
+		l.spare.Put(e)
 		return pos, err
 	case <-ctx.Done(): // the writer still holds the entry: it is not reused
 		return Position{}, unavailable(ctx.Err())
 	}
+}
+
+func (l *Log) entry() *entry {
+	if e, ok := l.spare.Get().(*entry); ok {
+		return e
+	}
+	return &entry{done: make(chan struct{}, 1)}
 }
 
 func unavailable(err error) error {

@@ -34,7 +34,7 @@ const (
 	maxPayload   = 8 << 20 // bytes of one frame that the embedded server takes
 	leastPayload = 2 << 20 // that a cluster must take
 	dedupe       = 2 * time.Minute
-	tryFor       = 3 * time.Second // a publish without an answer is repeated after that
+	tryFor       = time.Second // a publish without an answer is repeated after that, and as much for each MiB
 	idKey        = "rapport_stream_id"
 )
 
@@ -201,21 +201,22 @@ func verify(c jetstream.StreamConfig) error {
 
 // Publish is part of ingest.Stream.
 func (l *Log) Publish(ctx context.Context, partition int32, id string, data []byte) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	ctx, cancel := context.WithTimeout(ctx, tryFor+tryFor*time.Duration(len(data))>>20)
 	defer cancel()
-	if l.in != nil {
-		life := l.in.life()
-		defer context.AfterFunc(life, cancel)() // a server whose disk has failed does not answer
-		if life.Err() != nil {
-			return 0, context.Cause(life)
-		}
-		seq, err := l.publish(ctx, partition, id, data)
-		if err != nil && life.Err() != nil {
-			return 0, context.Cause(life)
-		}
-		return seq, err
+	if l.in == nil {
+		return l.publish(ctx, partition, id, data)
 	}
-	return l.publish(ctx, partition, id, data)
+	life := l.in.life()
+	stop := context.AfterFunc(life, cancel) // a server whose disk has failed does not answer
+	defer stop()
+	if life.Err() != nil {
+		return 0, context.Cause(life) // the server's
+	}
+	seq, err := l.publish(ctx, partition, id, data)
+	if err != nil && life.Err() != nil {
+		return 0, context.Cause(life) // the server's
+	}
+	return seq, err
 }
 
 func (l *Log) publish(ctx context.Context, partition int32, id string, data []byte) (uint64, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -167,6 +168,77 @@ func TestFull(t *testing.T) {
 	if _, err := l.Append(t.Context(), 0, big); err != nil {
 		t.Errorf("Append after a trim: %v", err)
 	}
+}
+
+// TestTooLarge answers at once, holds nobody up and stores nothing.
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir(), 0)
+	l := newLog(t, s)
+	huge := op(1)
+	huge.Payload = value.Quote(strings.Repeat("x", 9<<20))
+	if _, err := l.Append(t.Context(), 0, huge); !fault.Is(err, fault.TooLarge) || !errors.Is(err, ingest.ErrTooLarge) {
+		t.Errorf("Append of 9 MiB = %v, want TooLarge", err)
+	}
+	if pos, err := l.Append(t.Context(), 0, op(2)); err != nil || pos.Seq != 1 {
+		t.Errorf("Append after it = %+v, %v, want frame 1", pos, err)
+	}
+}
+
+// TestContiguous keeps the ops of one call together and in order, and says where the first one lies.
+func TestContiguous(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir(), 0)
+	l := newLog(t, s)
+	const callers, calls, each = 16, 20, 7
+	at := make([][]ingest.Position, callers)
+	var done sync.WaitGroup
+	for c := range callers {
+		done.Go(func() {
+			for k := range calls {
+				var ops []ingest.Op
+				for i := range each {
+					ops = append(ops, op(int64((c*calls+k)*each+i)))
+				}
+				pos, err := l.Append(t.Context(), 0, ops...)
+				if err != nil {
+					t.Error(err)
+				}
+				at[c] = append(at[c], pos)
+			}
+		})
+	}
+	done.Wait()
+	r, err := s.Consume(t.Context(), 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	frames := map[uint64]ingest.Frame{}
+	for n := 0; n < callers*calls*each; {
+		got, err := r.Next(t.Context(), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range got {
+			frames[f.Seq] = f
+			n += len(f.Ops)
+		}
+	}
+	for c := range callers {
+		for k, pos := range at[c] {
+			for i := range each {
+				want := int64((c*calls+k)*each + i)
+				if got := frames[pos.Seq].Ops[pos.Index+i].Received; got != want {
+					t.Fatalf("op %d of call %d/%d at %+v is %d, want %d", i, c, k, pos, got, want)
+				}
+			}
+		}
+	}
+	if got := l.Acked(0, 1); got != uint64(len(frames)) {
+		t.Errorf("Acked = %d, want %d", got, len(frames))
+	}
+	t.Logf("%d calls in %d frames", callers*calls, len(frames))
 }
 
 // TestDown answers Unavailable within a bounded time once the server is gone.
