@@ -96,7 +96,7 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h["Cache-Control"] = cacheHeader
 	h["X-Content-Type-Options"] = sniffHeader
 	if n == nil {
-		m.fail(c, shape, fault.New(fault.NotFound, "there is no such path")) //nolint:contextcheck // answers the request that the call holds
+		m.fail(c, shape, fault.New(fault.NotFound, "there is no such path")) // answers the request that the call holds
 		return
 	}
 	if shape = n.routes[0].Shape; shape != Problem {
@@ -104,11 +104,11 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	route := n.find(r.Method)
 	if route == nil {
-		m.noMethod(c, n, shape) //nolint:contextcheck // answers the request that the call holds
+		m.noMethod(c, n, shape) // answers the request that the call holds
 		return
 	}
 	c.Route, c.names = &route.Route, route.names
-	m.serve(c) //nolint:contextcheck // answers the request that the call holds
+	m.serve(c) // answers the request that the call holds
 }
 
 // noMethod answers preflights, and 405 to other methods that the path does not have.

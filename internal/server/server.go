@@ -145,9 +145,9 @@ func (s *server) start(ctx context.Context) (Info, error) {
 		return Info{}, err
 	}
 	s.later(s.engine.Stop)
-	worker.Start()                    //nolint:contextcheck // senders stop by Stop, after what they have begun
+	worker.Start()                    // senders stop by Stop, after what they have begun
 	s.later(worker.Stop)              // before the engine: outcomes still become ops and are applied
-	handler, err := s.handler(signer) //nolint:contextcheck // handlers take the context of their request
+	handler, err := s.handler(signer) // handlers take the context of their request
 	if err != nil {
 		return Info{}, err
 	}

@@ -30,11 +30,11 @@ func (w *sqliteConn) close() error {
 func (w *sqliteConn) transact(ctx context.Context, fn func(conn) error) (err error) {
 	w.failed, w.depth = nil, 0
 	if err := w.run(ctx, `BEGIN IMMEDIATE`); err != nil {
-		w.rollback() //nolint:contextcheck // should one have been left open, the next attempt finds it gone
+		w.rollback() // should one have been left open, the next attempt finds it gone
 		return fmt.Errorf("begin: %w", err)
 	}
 	done := false
-	defer func() { //nolint:contextcheck // an undo must run though the caller has gone
+	defer func() { // an undo must run though the caller has gone
 		if !done { // also on a panic of fn
 			w.rollback()
 		}
@@ -45,7 +45,7 @@ func (w *sqliteConn) transact(ctx context.Context, fn func(conn) error) (err err
 	if w.failed != nil {
 		return fmt.Errorf("transaction with a failed statement: %w", w.failed)
 	}
-	if err := w.run(context.Background(), `COMMIT`); err != nil { //nolint:contextcheck // an undo must run though the caller has gone
+	if err := w.run(context.Background(), `COMMIT`); err != nil { // an undo must run though the caller has gone
 		return fmt.Errorf("commit: %w", err)
 	}
 	done = true
@@ -71,7 +71,7 @@ func (w *sqliteConn) savepoint(ctx context.Context, fn func() error) error {
 		return fmt.Errorf("savepoint: %w", err)
 	}
 	done := false
-	back := func() error { //nolint:contextcheck // an undo must run though the caller has gone
+	back := func() error { // an undo must run though the caller has gone
 		done = true
 		cause := w.failed
 		w.failed = nil
@@ -134,7 +134,7 @@ func (w *sqliteConn) changed(ctx context.Context, text string, args []driver.Nam
 	if err != nil {
 		return 0, err
 	}
-	res, err := s.(driver.StmtExecContext).ExecContext(context.Background(), args) //nolint:contextcheck // an undo must run though the caller has gone
+	res, err := s.(driver.StmtExecContext).ExecContext(context.Background(), args) // an undo must run though the caller has gone
 	if err != nil {
 		w.failed = err
 		return 0, err
@@ -154,7 +154,7 @@ func (w *sqliteConn) script(ctx context.Context, text string) error {
 	if err := w.usable(ctx); err != nil {
 		return err
 	}
-	if _, err := w.c.(driver.ExecerContext).ExecContext(context.Background(), text, nil); err != nil { //nolint:contextcheck // an undo must run though the caller has gone
+	if _, err := w.c.(driver.ExecerContext).ExecContext(context.Background(), text, nil); err != nil { // an undo must run though the caller has gone
 		w.failed = err
 		return err
 	}
@@ -190,7 +190,7 @@ func (w *sqliteConn) rows(ctx context.Context, text string, args []driver.NamedV
 	if err != nil {
 		return err
 	}
-	rows, err := s.(driver.StmtQueryContext).QueryContext(context.Background(), args) //nolint:contextcheck // a statement is not cut short: the transaction is
+	rows, err := s.(driver.StmtQueryContext).QueryContext(context.Background(), args) // a statement is not cut short: the transaction is
 	if err != nil {
 		w.failed = err
 		return err

@@ -82,7 +82,7 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 		return nil, fault.Wrap(fault.Invalid, err, "cannot make a scratch folder")
 	}
 	x := &run{o: o, dir: dir, r: newReport(&o, dir), ceilings: map[int]float64{}, seed: &traffic{people: int64(o.People)}}
-	defer func() { err = errors.Join(err, x.close(), os.RemoveAll(dir)) }() //nolint:contextcheck // the clean-up runs though the caller has gone
+	defer func() { err = errors.Join(err, x.close(), os.RemoveAll(dir)) }() // the clean-up runs though the caller has gone
 	if x.wants("ceiling", "events", "batch", "mail") {
 		if err := x.start(ctx); err != nil {
 			return nil, err
@@ -147,7 +147,7 @@ func (x *run) round(ctx context.Context) error {
 
 // start brings the server under test up, with its definitions and people.
 func (x *run) start(ctx context.Context) (err error) {
-	if x.sink, err = newSink(); err != nil { //nolint:contextcheck // the sink lives as long as the bench
+	if x.sink, err = newSink(); err != nil { // the sink lives as long as the bench
 		return err
 	}
 	db, err := x.database(ctx, "server")
