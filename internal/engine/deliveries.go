@@ -58,13 +58,13 @@ func (b *batch) outcome(w *work, pl ingest.OutcomePayload) error {
 	if d == nil || d.Epoch != pl.Epoch || d.State != delivery.InFlight && d.State != delivery.OutcomeUnknown {
 		return nil
 	}
-	d.State, d.Reason, d.Lease = delivery.State(pl.State), pl.Reason, 0
+	d.State, d.Lease = delivery.State(pl.State), 0
 	s := b.people[person.Ref{Workspace: w.t.ID, Ordinal: d.Person}]
 	if s != nil && s.gone {
 		s = nil
 	}
-	if d.Person != 0 && s != nil { // nothing readable is kept of a person who was deleted meanwhile
-		d.Recipient, d.Subject = pl.Recipient, pl.Subject
+	if s != nil { // nothing readable is kept of a person who was deleted meanwhile; servers like to repeat addresses
+		d.Recipient, d.Subject, d.Reason = pl.Recipient, pl.Subject, pl.Reason
 	}
 	metric, outcome := "failed", "not sent"
 	switch d.State {
@@ -123,7 +123,8 @@ func (b *batch) put(d *delivery.Delivery) {
 	b.touched = append(b.touched, d)
 }
 
-// measure keeps the first time of a metric and notes the activity.
+// measure keeps the first time of a metric and notes the activity. Without a person, who was deleted then, the activity
+// says nothing that was meant for them: neither the mail server's words nor the link.
 func (b *batch) measure(w *work, s *subject, d *delivery.Delivery, metric, reason, href string) {
 	if d.Metrics.Get(metric) == nil {
 		var m value.Builder
@@ -138,10 +139,10 @@ func (b *batch) measure(w *work, s *subject, d *delivery.Delivery, metric, reaso
 	if d.Campaign != 0 {
 		data.Set("campaign_id", value.Int(d.Campaign)).Set("action_id", value.Int(d.ActionID))
 	}
-	if reason != "" {
+	if reason != "" && s != nil {
 		data.Set("reason", text(reason))
 	}
-	if href != "" {
+	if href != "" && s != nil {
 		data.Set("href", text(href))
 	}
 	b.note(w.t, s, event.Activity{Type: event.Message, Name: metric + "_email", At: w.now, Received: w.now, Data: data.Value()})

@@ -204,7 +204,7 @@ func (b *batch) erase(s *subject) {
 	}
 	for _, d := range b.deliveries {
 		if d.Workspace == ref.Workspace && d.Person == ref.Ordinal {
-			d.Person, d.Recipient, d.Subject, d.Data = 0, "", "", nil
+			d.Person, d.Recipient, d.Subject, d.Reason, d.Data = 0, "", "", "", nil
 		}
 	}
 }
