@@ -80,7 +80,7 @@ func (r *running) agent(t *testing.T, key, tool string, args any) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // what the tool answered is what counts
+	defer s.Close() // what the tool answered is what counts
 	res, err := s.CallTool(t.Context(), &sdk.CallToolParams{Name: tool, Arguments: args})
 	if err != nil {
 		t.Fatal(err)
