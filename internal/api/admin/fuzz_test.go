@@ -34,9 +34,15 @@ func FuzzAdmin(f *testing.F) {
 		}
 		bearer := []string{"Authorization", "Bearer " + apitest.AdminKey}
 		for _, c := range []struct{ method, path string }{
-			{http.MethodPost, "/admin/v1/apply"}, {http.MethodPost, "/admin/v1/keys"}, {http.MethodDelete, "/admin/v1/keys/" + seg},
-			{http.MethodGet, "/admin/v1/people/" + seg + "/why"}, {http.MethodGet, "/admin/v1/mailbox"}, {http.MethodGet, "/admin/v1/mailbox/" + seg},
-			{http.MethodGet, "/admin/v1/definitions"}, {http.MethodGet, "/admin/v1/export"}, {http.MethodGet, "/admin/v1/clock"},
+			{http.MethodPost, "/admin/v1/apply"},
+			{http.MethodPost, "/admin/v1/keys"},
+			{http.MethodDelete, "/admin/v1/keys/" + seg},
+			{http.MethodGet, "/admin/v1/people/" + seg + "/why"},
+			{http.MethodGet, "/admin/v1/mailbox"},
+			{http.MethodGet, "/admin/v1/mailbox/" + seg},
+			{http.MethodGet, "/admin/v1/definitions"},
+			{http.MethodGet, "/admin/v1/export"},
+			{http.MethodGet, "/admin/v1/clock"},
 		} {
 			if c.method == http.MethodDelete && (seg == "1" || seg == "2") {
 				continue // it would revoke the key of the test
