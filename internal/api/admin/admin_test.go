@@ -292,6 +292,7 @@ func TestClockAndWhy(t *testing.T) {
 		if d := after.Now - before.Now; d < 72*3600 || d > 72*3600+60 || after.Offset != 72*3600 {
 			t.Errorf("clock went from %+v to %+v", before, after)
 		}
+		s.Sent(2) // the welcome and, three days later, the nudge: behind them nothing more is decided
 		cio := ""
 		for _, who := range []string{"7", "ada@example.com", "ADA%40example.com"} {
 			got := call[admin.WhyAnswer](s, "GET", "people/"+who+"/why?campaign=onboarding", nil, 200)

@@ -43,12 +43,13 @@ type World struct {
 	frames []ingest.Frame
 	more   chan struct{}
 	jobs   []delivery.Job
+	handed chan struct{} // closed and made anew when jobs have grown
 }
 
 // New starts an engine on db. It is stopped at the end of the test.
 func New(tb testing.TB, db *store.DB) *World {
 	tb.Helper()
-	w := &World{DB: db, tb: tb, now: Start, more: make(chan struct{})}
+	w := &World{DB: db, tb: tb, now: Start, more: make(chan struct{}), handed: make(chan struct{})}
 	ctx := tb.Context()
 	w.must(db.EnsurePartitions(ctx, 1))
 	var err error
@@ -166,21 +167,11 @@ func (w *World) Define(yaml string) {
 	w.Do(w.Op(ingest.Define, plan.Payload()))
 }
 
-// Jobs are the deliveries claimed so far.
-func (w *World) Jobs() []delivery.Job {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return append([]delivery.Job(nil), w.jobs...)
-}
-
 // Free is part of engine.Deliverer.
 func (w *World) Free() int { return 1000 }
 
 // Hand is part of engine.Deliverer: every claimed delivery is sent at once.
 func (w *World) Hand(jobs []delivery.Job) {
-	w.mu.Lock()
-	w.jobs = append(w.jobs, jobs...)
-	w.mu.Unlock()
 	for _, j := range jobs {
 		op := w.Op(ingest.Outcome, ingest.OutcomePayload{
 			Delivery: j.Delivery.ID, Epoch: j.Delivery.Epoch, State: uint8(delivery.Sent), Recipient: j.Person.Email,
@@ -189,6 +180,34 @@ func (w *World) Hand(jobs []delivery.Job) {
 		if _, err := w.Append(context.Background(), 0, op); err != nil {
 			w.tb.Error(err)
 		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.jobs = append(w.jobs, jobs...)
+	close(w.handed)
+	w.handed = make(chan struct{})
+}
+
+// Sent waits until n deliveries have been handed over since the start and their outcomes are applied.
+func (w *World) Sent(n int) {
+	w.tb.Helper()
+	ctx, cancel := context.WithTimeout(w.tb.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		w.mu.Lock()
+		have, more := len(w.jobs), w.handed
+		w.mu.Unlock()
+		if have >= n {
+			break
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			w.tb.Fatalf("%d deliveries were handed over, want %d", have, n)
+		}
+	}
+	if w.Fresh(ctx, w.Workspace.ID) {
+		w.tb.Fatal("the outcomes are not applied")
 	}
 }
 
