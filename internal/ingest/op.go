@@ -27,6 +27,12 @@ const (
 	Send         Kind = 12 // a transactional message
 	Outcome      Kind = 13 // what became of a claimed delivery
 	Metric       Kind = 14 // an open, a click, an unsubscribe of a delivery
+	Merge        Kind = 15 // two people become one
+	Object       Kind = 16 // an object created or changed
+	DeleteObject Kind = 17
+	Relate       Kind = 18 // relationships between people and objects set
+	Unrelate     Kind = 19 // and dropped
+	Form         Kind = 20 // a form submitted
 )
 
 // Surface says where an op came in. The values are stored: never renumber.
@@ -34,11 +40,12 @@ type Surface uint8
 
 // The surfaces.
 const (
-	FromTrack    Surface = 1
-	FromApp      Surface = 2
-	FromAdmin    Surface = 3
-	FromLink     Surface = 4
-	FromDelivery Surface = 5
+	FromTrack     Surface = 1
+	FromApp       Surface = 2
+	FromAdmin     Surface = 3
+	FromLink      Surface = 4
+	FromDelivery  Surface = 5
+	FromPipelines Surface = 6
 )
 
 // Op is one accepted write in one neutral form, whatever surface it came in by. Its time is its receive time.

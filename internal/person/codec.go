@@ -8,9 +8,9 @@ import (
 	"rapport.example/internal/value"
 )
 
-// codecVersion is the first byte of an encoded document. The layout of version 1 is written down in docs/formats.md and
-// pinned by testdata/document-1.hex.
-const codecVersion = 1
+// codecVersion is the first byte of an encoded document. The layouts are written down in docs/formats.md and pinned by
+// testdata/document-N.hex. Version 1 ends before the phone; it is still read.
+const codecVersion = 2
 
 // ErrCorrupt is wrapped by every error of Decode.
 var ErrCorrupt = errors.New("person document is damaged or of a newer version")
@@ -60,7 +60,20 @@ func (d *Document) Encode(dst []byte) []byte {
 		b = binary.AppendVarint(b, d.Named[i].Seq)
 	}
 	b = binary.AppendVarint(b, d.Gen)
-	return binary.AppendVarint(b, d.Due)
+	b = binary.AppendVarint(b, d.Due)
+	b = putString(b, d.Phone)
+	b = binary.AppendVarint(b, d.UnsubscribedAt)
+	b = putDated(b, d.Anonymous)
+	return putDated(b, d.Removed)
+}
+
+func putDated(b []byte, list []Dated) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for i := range list {
+		b = putString(b, list[i].Name)
+		b = binary.AppendVarint(b, list[i].At)
+	}
+	return b
 }
 
 func flags(d *Document) byte {
@@ -96,7 +109,7 @@ func putString[T ~string | ~[]byte](b []byte, s T) []byte {
 // Decode reads a document that Encode wrote. The document's values alias data, which must not be changed afterwards.
 // Damaged bytes, trailing ones and newer versions are errors that wrap ErrCorrupt; the JSON inside is not checked again.
 func Decode(ref Ref, data []byte) (*Document, error) {
-	if len(data) == 0 || data[0] != codecVersion {
+	if len(data) == 0 || data[0] == 0 || data[0] > codecVersion {
 		return nil, fmt.Errorf("person %d of workspace %d: %w", ref.Ordinal, ref.Workspace, ErrCorrupt)
 	}
 	// One copy as text gives all strings at the price of one allocation.
@@ -155,6 +168,23 @@ func (r *reader) document(d *Document) {
 		}
 	}
 	d.Gen, d.Due = r.int(), r.int()
+	if r.data[0] == 1 {
+		return
+	}
+	d.Phone, d.UnsubscribedAt = r.str(), r.int()
+	d.Anonymous, d.Removed = r.dated(), r.dated()
+}
+
+func (r *reader) dated() []Dated {
+	n := r.count(2)
+	if n == 0 {
+		return nil
+	}
+	list := make([]Dated, n)
+	for i := range list {
+		list[i] = Dated{Name: r.str(), At: r.int()}
+	}
+	return list
 }
 
 func (r *reader) facts(d *Document) {

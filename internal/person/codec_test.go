@@ -38,7 +38,17 @@ func sample() *Document {
 		LastActivity: 900, LastDecision: 31,
 		Named: []Named{{"\x01signed_up", 880}, {"\x02/home", 900}},
 		Gen:   12, Due: 1_800_000_000_000,
+		Phone: "+4915112345678", UnsubscribedAt: 1_700_000_003,
+		Anonymous: []Dated{{"anon-1", 1_700_000_000_500}, {"anon/2", 0}},
+		Removed:   []Dated{{"old", 1_700_000_004}},
 	}
+}
+
+// first is the sample as version 1 could hold it.
+func first() *Document {
+	d := sample()
+	d.Phone, d.UnsubscribedAt, d.Anonymous, d.Removed = "", 0, nil, nil
+	return d
 }
 
 func TestCodecRoundTrip(t *testing.T) {
@@ -57,7 +67,7 @@ func TestCodecRoundTrip(t *testing.T) {
 // TestCodecGolden makes a change of the stored format a visible diff.
 func TestCodecGolden(t *testing.T) {
 	t.Parallel()
-	name := filepath.Join("testdata", "document-1.hex")
+	name := filepath.Join("testdata", "document-2.hex")
 	got := hex.EncodeToString(sample().Encode(nil)) + "\n"
 	if *update {
 		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
@@ -71,16 +81,22 @@ func TestCodecGolden(t *testing.T) {
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("encoding (-want +got):\n%s", diff)
 	}
-	raw, err := hex.DecodeString(strings.TrimSpace(string(want)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := Decode(sample().Ref, raw)
-	if err != nil {
-		t.Fatalf("Decode of the golden file: %v", err)
-	}
-	if diff := cmp.Diff(sample(), d); diff != "" {
-		t.Errorf("golden document (-want +got):\n%s", diff)
+	for name, doc := range map[string]*Document{"document-1.hex": first(), "document-2.hex": sample()} {
+		text, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := hex.DecodeString(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := Decode(doc.Ref, raw)
+		if err != nil {
+			t.Fatalf("Decode of %s: %v", name, err)
+		}
+		if diff := cmp.Diff(doc, d); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 
@@ -93,7 +109,7 @@ func TestDecodeDamaged(t *testing.T) {
 		}
 	}
 	for name, data := range map[string][]byte{
-		"newer version": append([]byte{2}, good[1:]...),
+		"newer version": append([]byte{3}, good[1:]...),
 		"trailing byte": append(good[:len(good):len(good)], 0),
 		"huge count":    append([]byte{1, 0, 0, 0, 0, 0, 0}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1),
 		"huge string":   {1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1},

@@ -30,9 +30,11 @@ type KeyType uint8
 
 // The identifier types.
 const (
-	ByID    KeyType = 1
-	ByEmail KeyType = 2
-	ByCIO   KeyType = 3
+	ByID        KeyType = 1
+	ByEmail     KeyType = 2
+	ByCIO       KeyType = 3
+	ByPhone     KeyType = 4 // E.164, in workspaces that identify by it
+	ByAnonymous KeyType = 5 // an anonymous id that was merged into a person
 )
 
 // Key is one identifier of one workspace in the form under which it is looked up: emails folded, cio ids without prefix.
@@ -82,7 +84,7 @@ func LooksLikeEmail(s string) bool {
 
 // Check refuses identifiers that can never be stored: empty, over MaxID bytes, invalid UTF-8 or with NUL.
 func Check(i Identifier) (Identifier, error) {
-	name := [...]string{"", "id", "email", "cio_id"}[i.Type]
+	name := [...]string{"", "id", "email", "cio_id", "phone", "anonymous_id"}[i.Type]
 	switch {
 	case strings.TrimSpace(i.Value) == "":
 		return i, fault.Field(name, "must not be empty")
@@ -98,22 +100,32 @@ func Check(i Identifier) (Identifier, error) {
 // Times are Unix milliseconds of the workspace's clock unless a field says otherwise.
 type Document struct {
 	Ref
-	CIO          string // canonical id, without cio_ prefix; immutable
-	ID           string // "" = not set
-	Email        string // as written; folded only in its Key
-	Created      int64  // when the person came to be in this workspace
-	FirstEvent   int64  // own time of the earliest event, which may lie before Created; 0 = no event yet
-	Unsubscribed bool
-	Attributes   []Attribute // in the order first set; names unique; id, email and cio_id are not among them
-	Devices      []Device
-	Segments     []Membership // dynamic and manual segments the person is in
-	Facts        []Fact       // one per live event condition that has happened at least once
-	Entries      []Entry      // campaigns ever entered, for frequency
-	LastActivity int64        // sequence of the newest activity, 0 = none
-	LastDecision int64        // sequence of the newest decision trace, 0 = none
-	Named        []Named      // newest activity per event type and name
-	Gen          int64        // the definitions generation that Facts and Segments are complete for
-	Due          int64        // the armed segment moment, 0 = none; never moved later by a write, only by its firing
+	CIO            string // canonical id, without cio_ prefix; immutable
+	ID             string // "" = not set
+	Email          string // as written; folded only in its Key
+	Created        int64  // when the person came to be in this workspace
+	FirstEvent     int64  // own time of the earliest event, which may lie before Created; 0 = no event yet
+	Unsubscribed   bool
+	Attributes     []Attribute // in the order first set; names unique; id, email and cio_id are not among them
+	Devices        []Device
+	Segments       []Membership // dynamic and manual segments the person is in
+	Facts          []Fact       // one per live event condition that has happened at least once
+	Entries        []Entry      // campaigns ever entered, for frequency
+	LastActivity   int64        // sequence of the newest activity, 0 = none
+	LastDecision   int64        // sequence of the newest decision trace, 0 = none
+	Named          []Named      // newest activity per event type and name
+	Gen            int64        // the definitions generation that Facts and Segments are complete for
+	Phone          string       // E.164, "" = not set
+	UnsubscribedAt int64        // Unix seconds: the write's time that Unsubscribed is from, 0 = never written
+	Anonymous      []Dated      // anonymous ids merged into the person, with when (Unix ms of the workspace's clock)
+	Removed        []Dated      // attributes removed, with the write's time (Unix seconds), so that an older write does not revive them
+	Due            int64        // the armed segment moment, 0 = none; never moved later by a write, only by its firing
+}
+
+// Dated is a name with a time.
+type Dated struct {
+	Name string
+	At   int64
 }
 
 // Attribute is one attribute with the time that it was set.
@@ -232,6 +244,12 @@ func (d *Document) Keys() []Key {
 	}
 	if d.Email != "" {
 		keys = append(keys, Identifier{ByEmail, d.Email}.Key(d.Workspace))
+	}
+	if d.Phone != "" {
+		keys = append(keys, Identifier{ByPhone, d.Phone}.Key(d.Workspace))
+	}
+	for _, a := range d.Anonymous {
+		keys = append(keys, Identifier{ByAnonymous, a.Name}.Key(d.Workspace))
 	}
 	return keys
 }
