@@ -28,12 +28,15 @@ const (
 	FailedEvent     Type = 10 // an event that was accepted but not applied; Data {"reason":…}
 	Suppressed      Type = 11
 	Rejected        Type = 12 // an op that the engine could not apply; Data {"op":…,"reason":…}
+	Merged          Type = 13 // somebody else became part of the person; Data says who and what came with them
+	AnonymousMerge  Type = 14 // the person received an anonymous id; Data {"anonymous_id":…,"events":…}
 )
 
 var words = map[Type]string{
 	Track: "event", Page: "page", Screen: "screen", AttributeChange: "attribute_change", FailedChange: "failed_attribute_change",
 	Created: "profile_create", Deleted: "profile_delete", DeviceChange: "device_change", Message: "message",
 	FailedEvent: "failed_event", Suppressed: "suppressed", Rejected: "rejected",
+	Merged: "profile_merge", AnonymousMerge: "anon_merge",
 }
 
 // String is the App API's word for the type.

@@ -53,7 +53,13 @@ type (
 	PersonPayload struct {
 		By By `json:"by"`
 	}
-	// EventPayload records an event. By is empty for an anonymous one.
+	// MergePayload makes Secondary a part of Primary.
+	MergePayload struct {
+		Primary   By `json:"primary"`
+		Secondary By `json:"secondary"`
+	}
+	// EventPayload records an event. By is empty for an anonymous one. With both, the person receives the anonymous id.
+	// Neither is an invite event: it belongs to nobody, and data.recipient says whom it is for.
 	EventPayload struct {
 		By        By          `json:"by,omitzero"`
 		Anonymous string      `json:"anonymous_id,omitempty"`
