@@ -55,19 +55,9 @@ const (
 	trimEvery = 10 * time.Minute
 
 	busyOps    = 100                   // of a transaction: from here on more is on its way
-	gatherWait = 40 * time.Millisecond // how long it may gather then
+	gatherOps  = 2000                  // that are enough for the next one
+	gatherWait = 40 * time.Millisecond // how long they may gather
 )
-
-// gather lets frames come in while writes are many: a transaction has costs of its own, and fewer, larger ones leave more
-// of the machine to those who wait for an answer. A lone write never waits, nor does anybody who waits to read their own.
-func gather(ctx context.Context) {
-	t := time.NewTimer(gatherWait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
 
 func newPartition(e *Engine, lease Lease, log *slog.Logger) *partition {
 	return &partition{e: e, lease: lease, log: log, at: lease.Checkpoint}
@@ -136,10 +126,7 @@ func (p *partition) adopt(ctx context.Context) error {
 
 // next waits for frames, but no longer than until something else falls due.
 func (p *partition) next(ctx context.Context, reader Reader) ([]ingest.Frame, error) {
-	wait := p.idle()
-	if p.last >= busyOps && !p.e.awaited(p.lease.Partition) {
-		gather(ctx)
-	}
+	wait, busy := p.idle(), p.last >= busyOps
 	p.last = 0
 	bounded, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -153,7 +140,33 @@ func (p *partition) next(ctx context.Context, reader Reader) ([]ingest.Frame, er
 	if len(frames) > 0 && frames[0].Seq != p.at+1 {
 		return nil, fmt.Errorf("%w: applied up to %d, the log hands out %d", ErrGap, p.at, frames[0].Seq)
 	}
+	if busy {
+		frames = p.gather(ctx, reader, frames)
+	}
 	return frames, nil
+}
+
+// gather lets more frames come in while writes are many: a transaction has costs of its own, and fewer, larger ones leave
+// more of the machine to those who wait for an answer. A lone write never waits, nor does anybody who waits to read their
+// own. What is wrong with the log shows at the next read.
+func (p *partition) gather(ctx context.Context, reader Reader, frames []ingest.Frame) []ingest.Frame {
+	bounded, cancel := context.WithTimeout(ctx, gatherWait)
+	defer cancel()
+	ops := 0
+	for _, f := range frames {
+		ops += len(f.Ops)
+	}
+	for ops < min(gatherOps, p.e.o.MaxOps) && !p.e.awaited(p.lease.Partition) {
+		more, err := reader.Next(bounded, gatherOps-ops)
+		if err != nil {
+			return frames
+		}
+		for _, f := range more {
+			ops += len(f.Ops)
+		}
+		frames = append(frames, more...)
+	}
+	return frames
 }
 
 // idle is how long the reader may wait for frames.

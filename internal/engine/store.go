@@ -128,6 +128,7 @@ type Changes struct {
 	PutKeys       []KeyRow
 	DropPeople    []DropPerson
 	PutPeople     []*person.Document
+	NewPeople     []person.Ref     // those who did not exist before: nothing else is stored of them
 	Activities    []event.Activity // appended; Seq is new
 	Decisions     []Decision       // appended; Seq is new
 	DropJourneys  []JourneyRef

@@ -18,7 +18,9 @@ const (
 	maxWaiting    = 64 << 20  // bytes; beyond it requests are turned away
 	doubtFor      = 10 * time.Second
 	stopGrace     = 2 * time.Second
-	patience      = 4 * time.Second // in doubt for longer, and newcomers are turned away at once: enough for a cluster to elect
+	crowd         = 8                    // ops of a frame: from here on more are on their way
+	crowdWait     = 2 * time.Millisecond // how long they gather for the next one
+	patience      = 4 * time.Second      // in doubt for longer, and newcomers are turned away at once: enough for a cluster to elect
 )
 
 // Errors of Stream.Publish whose outcome is known: the frame was not stored by this call.
@@ -191,6 +193,20 @@ func (l *Log) write(partition int32, g *gatherer) {
 			f.Seq, err = l.publish(partition, g, f.ID, buf)
 		}
 		l.answer(batch, &f, err)
+		if len(batch) >= crowd {
+			l.pause()
+		}
+	}
+}
+
+// pause lets ops gather for the next frame while many arrive: each frame is a sync, and fewer syncs leave more of the machine to
+// those who wait.
+func (l *Log) pause() {
+	t := time.NewTimer(crowdWait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-l.run.Done():
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	paceFree  = 3000                   // ops may wait to be applied without holding anybody back: the engine's normal work
+	paceFree  = 5000                   // ops may wait to be applied without holding anybody back: the engine's normal work
 	pacePerOp = 2500 * time.Nanosecond // that each one beyond holds a newcomer back
 	paceMost  = 100 * time.Millisecond
 	paceLeast = time.Millisecond // shorter waits are not worth a timer

@@ -34,8 +34,11 @@ type DB struct {
 	log    *slog.Logger
 	secret []byte
 	mails  group[Mail]
-	once   sync.Once // closes
-	closed error     // what closing said
+	room   int // bytes of all caches together
+	mu     sync.Mutex
+	caches map[int32]*cache // by partition
+	once   sync.Once        // closes
+	closed error            // what closing said
 }
 
 // backend is one of the two databases. Errors are the driver's, wrapped with what was being done.
@@ -91,7 +94,7 @@ func open(ctx context.Context, o Options, files fs.FS) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{backend: b, now: o.Now, log: o.Log}
+	db := &DB{backend: b, now: o.Now, log: o.Log, room: cacheRoom, caches: map[int32]*cache{}}
 	db.mails.flush = db.saveMails
 	if o.SkipMigrate {
 		return db, nil

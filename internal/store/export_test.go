@@ -85,3 +85,9 @@ func (db *DB) Plans(ctx context.Context) (map[string][]string, error) {
 func (db *DB) Pragma(ctx context.Context, text string) error {
 	return db.write(ctx, func(c conn) error { return c.script(ctx, "PRAGMA "+text) })
 }
+
+// SetCacheRoom bounds the caches that are made from now on.
+func (db *DB) SetCacheRoom(bytes int) { db.room = bytes }
+
+// Forget throws a partition's cache away.
+func (db *DB) Forget(partition int32, epoch int64) { db.forget(partition, epoch) }

@@ -116,7 +116,7 @@ func (db *DB) Release(ctx context.Context, lease engine.Lease) error {
 // to. When the commit itself fails on a lost connection, whether it took place shows in the checkpoint.
 func (db *DB) Transact(ctx context.Context, lease engine.Lease, fn func(engine.Tx) error) error {
 	lock := `SELECT epoch FROM partitions WHERE id = $1` + db.dialect().forUpdate
-	return db.write(ctx, func(c conn) error {
+	err := db.write(ctx, func(c conn) error {
 		epoch := int64(-1)
 		err := c.query(ctx, lock, []any{int64(lease.Partition)}, func(r row) error { return r.Scan(&epoch) })
 		switch {
@@ -125,6 +125,10 @@ func (db *DB) Transact(ctx context.Context, lease engine.Lease, fn func(engine.T
 		case epoch != lease.Epoch:
 			return fmt.Errorf("partition %d: %w", lease.Partition, engine.ErrFenced)
 		}
-		return fn(&tx{c: c, partition: int64(lease.Partition)})
+		return fn(&tx{c: c, partition: int64(lease.Partition), cache: db.cacheOf(lease)})
 	})
+	if err != nil {
+		db.forget(lease.Partition, lease.Epoch)
+	}
+	return err
 }

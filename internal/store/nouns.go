@@ -32,12 +32,19 @@ func scanWorkspace(r row) (workspace.Workspace, error) {
 }
 
 func scanPerson(r row) (*person.Document, error) {
-	var ws, ordinal int64
-	var doc []byte
-	if err := r.Scan(&ws, &ordinal, &doc); err != nil {
+	ref, doc, err := scanStored(r)
+	if err != nil {
 		return nil, err
 	}
-	return person.Decode(person.Ref{Workspace: ws, Ordinal: uint32(ordinal)}, doc)
+	return person.Decode(ref, doc)
+}
+
+// scanStored is scanPerson with the document as it is stored.
+func scanStored(r row) (person.Ref, []byte, error) {
+	var ws, ordinal int64
+	var doc []byte
+	err := r.Scan(&ws, &ordinal, &doc)
+	return person.Ref{Workspace: ws, Ordinal: uint32(ordinal)}, doc, err
 }
 
 func scanActivity(r row) (event.Activity, error) {

@@ -11,6 +11,7 @@ import (
 type tx struct {
 	c         conn
 	partition int64
+	cache     *cache // of the partition: what this transaction writes is in it at once
 }
 
 var (
@@ -32,7 +33,17 @@ func (t *tx) Advance(ctx context.Context, from, to uint64, stream string) error 
 }
 
 // Savepoint runs fn so that its writes are undone when it fails or panics; the transaction stays usable. Savepoints nest.
-func (t *tx) Savepoint(ctx context.Context, fn func() error) error { return t.c.savepoint(ctx, fn) }
+func (t *tx) Savepoint(ctx context.Context, fn func() error) error {
+	whole := false
+	defer func() {
+		if !whole { // also on a panic
+			t.cache.reset()
+		}
+	}()
+	err := t.c.savepoint(ctx, fn)
+	whole = err == nil
+	return err
+}
 
 // collect reads all rows of a query through a noun's scan function.
 func collect[T any](run func(scan func(row) error) error, scan func(row) (T, error)) ([]T, error) {

@@ -16,13 +16,25 @@ func (t *tx) Resolve(ctx context.Context, keys []person.Key) (map[person.Key]uin
 		SELECT i.workspace, i.type, i.value, i.person FROM k CROSS JOIN identifiers i
 		WHERE i.workspace = k.workspace AND i.type = k.type AND i.value = k.value`
 	out := make(map[person.Key]uint32, len(keys))
-	err := t.c.querySet(ctx, sql, keySet(storable(keys)), func(r row) error {
+	var cold []person.Key
+	for _, k := range keys {
+		if who, ok := t.cache.keys.get(k); ok {
+			out[k] = who
+		} else {
+			cold = append(cold, k)
+		}
+	}
+	err := t.c.querySet(ctx, sql, keySet(storable(cold)), func(r row) error {
 		var k person.Key
 		var typ, who int64
 		err := r.Scan(&k.Workspace, &typ, &k.Value, &who)
+		if err != nil {
+			return err
+		}
 		k.Type = person.KeyType(typ)
 		out[k] = uint32(who)
-		return err
+		t.cache.keys.put(k, uint32(who))
+		return nil
 	})
 	return out, err
 }
@@ -64,7 +76,31 @@ func refSet(refs []person.Ref) set {
 func (t *tx) People(ctx context.Context, refs []person.Ref) ([]*person.Document, error) {
 	const sql = `WITH k (workspace, person) AS ({rows})
 		SELECT ` + personColumns + ` FROM k CROSS JOIN people p WHERE p.workspace = k.workspace AND p.person = k.person`
-	return lookUp(ctx, t.c, sql, refSet(refs), scanPerson)
+	out := make([]*person.Document, 0, len(refs))
+	var cold []person.Ref
+	for _, ref := range refs {
+		h, ok := t.cache.people.get(ref)
+		if !ok {
+			cold = append(cold, ref)
+			continue
+		}
+		d, err := person.Decode(ref, h.doc)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	err := t.c.querySet(ctx, sql, refSet(cold), func(r row) error {
+		ref, doc, err := scanStored(r)
+		if err != nil {
+			return err
+		}
+		t.cache.people.put(ref, hot{doc: doc})
+		d, err := person.Decode(ref, doc)
+		out = append(out, d)
+		return err
+	})
+	return out, err
 }
 
 // PeopleFrom lists up to limit documents with ordinals in [from, to), ascending.
@@ -78,7 +114,38 @@ func (t *tx) PeopleFrom(ctx context.Context, ws int64, from, to uint32, limit in
 func (t *tx) Journeys(ctx context.Context, refs []person.Ref) ([]journey.Journey, error) {
 	const sql = `WITH k (workspace, person) AS ({rows})
 		SELECT ` + journeyColumns + ` FROM k CROSS JOIN journeys j WHERE j.workspace = k.workspace AND j.person = k.person`
-	return lookUp(ctx, t.c, sql, refSet(refs), scanJourney)
+	var out []journey.Journey
+	var cold []person.Ref
+	for _, ref := range refs {
+		h, ok := t.cache.people.get(ref)
+		if !ok || h.journeys == nil {
+			cold = append(cold, ref)
+			continue
+		}
+		for i := range h.journeys {
+			j, err := h.journeys[i].decode()
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, j)
+		}
+	}
+	for _, ref := range cold { // until the rows below say otherwise
+		if h, ok := t.cache.people.get(ref); ok {
+			h.journeys = []storedJourney{}
+			t.cache.people.put(ref, h)
+		}
+	}
+	err := t.c.querySet(ctx, sql, refSet(cold), func(r row) error {
+		j, err := scanJourney(r)
+		if err != nil {
+			return err
+		}
+		out = append(out, j)
+		t.cache.journeys(j.Workspace, j.Person, func(list []storedJourney) []storedJourney { return append(list, stored(j)) })
+		return nil
+	})
+	return out, err
 }
 
 // The walk carries keys alone and fetches the rows at its end, for an activity's data may be 100 kB. seq < w.seq cannot

@@ -17,11 +17,14 @@ import (
 // Write carries all changes out in bulk statements, keys sorted: on PostgreSQL in one round trip.
 //
 // DropPeople comes last of all, after the Put slices: ordinals are never reused, so nothing that the same transaction
-// wrote for a person before deleting it may stay.
+// wrote for a person before deleting it may stay. What changes people, their keys or journeys has to go into the cache,
+// too.
 func (t *tx) Write(ctx context.Context, c *engine.Changes) error {
+	docs := sorted(c.PutPeople, func(a, b *person.Document) int { return compareRefs(a.Ref, b.Ref) })
+	blobs := encodeAll(docs)
 	var all []bulk
 	for _, part := range [...]func(*engine.Changes) []bulk{
-		workspaceBulk, keyBulk, peopleBulk, historyBulk, journeyBulk, timerBulk, deliveryBulk, pieceBulk, definitionBulk, suppressBulk, dropBulk,
+		workspaceBulk, keyBulk, func(*engine.Changes) []bulk { return peopleBulk(docs, blobs) }, historyBulk, journeyBulk, timerBulk, deliveryBulk, pieceBulk, definitionBulk, suppressBulk, dropBulk,
 	} {
 		for _, b := range part(c) {
 			if b.rows.len() > 0 {
@@ -29,7 +32,11 @@ func (t *tx) Write(ctx context.Context, c *engine.Changes) error {
 			}
 		}
 	}
-	return t.c.execSets(ctx, all)
+	if err := t.c.execSets(ctx, all); err != nil {
+		return err
+	}
+	t.cache.written(c, docs, blobs)
+	return nil
 }
 
 // clean makes foreign text storable as SQL text, which holds neither NUL nor invalid UTF-8 on PostgreSQL. Names and ids
@@ -89,12 +96,11 @@ func compareRefs(a, b person.Ref) int {
 	return cmp.Or(cmp.Compare(a.Workspace, b.Workspace), cmp.Compare(a.Ordinal, b.Ordinal))
 }
 
-func peopleBulk(c *engine.Changes) []bulk {
-	docs := sorted(c.PutPeople, func(a, b *person.Document) int { return compareRefs(a.Ref, b.Ref) })
+func peopleBulk(docs []*person.Document, blobs [][]byte) []bulk {
 	rows := refSet(col(docs, func(d *person.Document) person.Ref { return d.Ref }))
 	return []bulk{{
 		`INSERT INTO people (workspace, person, doc) {rows} ON CONFLICT (workspace, person) DO UPDATE SET doc = excluded.doc`,
-		append(rows, encodeAll(docs)),
+		append(rows, blobs),
 	}}
 }
 

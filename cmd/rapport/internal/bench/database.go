@@ -101,7 +101,7 @@ type sample struct {
 	n  int64
 }
 
-const sampleEvery = 4 * time.Millisecond
+const sampleEvery = 20 * time.Millisecond
 
 // follow samples until stop is closed and n more than from activities are there.
 func (w *watcher) follow(ctx context.Context, from int64, want <-chan int64) ([]sample, error) {
