@@ -32,6 +32,9 @@ type batch struct {
 	timers     map[timerKey]int64   // where each touched timer stands now; 0 = dropped
 	heaps      map[*tenant]*timerHeap
 	history    map[historyKey][]event.Activity
+	past       map[person.Ref][]event.Activity // of those whom merges name as secondary
+	nobodys    map[person.Key][]event.Activity // stored events of nobody, by anonymous id
+	unheld     map[person.Key]int              // how many events of nobody this batch has, by anonymous id
 	c          Changes
 }
 
@@ -39,6 +42,7 @@ type batch struct {
 type subject struct {
 	t        *tenant
 	doc      *person.Document
+	stored   bool // there is a row of them
 	dirty    bool
 	gone     bool
 	journeys []*live
@@ -67,6 +71,9 @@ type work struct {
 	keys []person.Key
 	do   func(*batch, *work) error
 	refs []DeliveryRef
+
+	secondary person.Identifier // whom a merge makes part of another
+	anonymous person.Key        // the anonymous id that somebody receives
 }
 
 func (p *partition) newBatch() *batch {
@@ -74,6 +81,7 @@ func (p *partition) newBatch() *batch {
 		p: p, real: p.e.o.Now().UnixMilli(),
 		people: map[person.Ref]*subject{}, keys: map[person.Key]uint32{}, puts: map[person.Key]uint32{}, drops: map[person.Key]bool{}, suppressed: map[string]bool{},
 		deliveries: map[DeliveryRef]*delivery.Delivery{}, timers: map[timerKey]int64{}, heaps: map[*tenant]*timerHeap{}, history: map[historyKey][]event.Activity{},
+		past: map[person.Ref][]event.Activity{}, nobodys: map[person.Key][]event.Activity{}, unheld: map[person.Key]int{},
 	}
 }
 
@@ -158,7 +166,7 @@ func (p *partition) runPlain(ctx context.Context, tx Tx, ops []*ingest.Op) (int,
 	for _, w := range works {
 		last[w.t] = max(last[w.t], w.now)
 	}
-	n := len(works)
+	n := withinMerges(works)
 	var due []timer.Timer
 	edges := map[*tenant]int64{} // where the list of due timers was cut
 	for t, until := range last {
@@ -185,42 +193,45 @@ func (p *partition) runPlain(ctx context.Context, tx Tx, ops []*ingest.Op) (int,
 	if err := b.load(ctx, tx, works[:n], due); err != nil {
 		return 0, err
 	}
-	if err := b.decide(works[:n], due, edges); err != nil {
+	if n, err = b.decide(works[:n], due, edges); err != nil {
 		return 0, err
 	}
 	if err := b.write(ctx, tx); err != nil {
 		return 0, err
 	}
-	done := n
-	if len(works) < len(ops) && n == len(works) {
-		done = len(ops) // the rest belongs to workspaces that are gone
+	if n == len(works) {
+		return len(ops), nil // the rest belongs to workspaces that are gone
 	}
-	return done, nil
+	return slices.Index(ops, works[n].op), nil
 }
 
 // decide runs the ops, each after its workspace's timers due by its time, and in the end each workspace's timers due by
-// the moment that until names for it.
-func (b *batch) decide(works []*work, due []timer.Timer, until map[*tenant]int64) error {
+// the moment that until names for it. It returns how many ops it has run: all, or those before one that has to wait for
+// the next batch.
+func (b *batch) decide(works []*work, due []timer.Timer, until map[*tenant]int64) (int, error) {
 	for _, d := range due {
 		k := timerKey{d.Workspace, d.Person, d.Kind, d.Ref}
 		b.timers[k] = d.Due
 		b.push(dueTimer{k, d.Due})
 	}
-	for _, w := range works {
+	for i, w := range works {
+		if !b.ready(w) {
+			return i, nil
+		}
 		if err := b.runDue(w.t, w.now); err != nil {
-			return err
+			return 0, err
 		}
 		w.t.logNow = max(w.t.logNow, w.now)
 		if err := w.do(b, w); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	for t, at := range until {
 		if err := b.runDue(t, at); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return len(works), nil
 }
 
 // push puts a timer of this batch's workspaces where runDue finds it.
@@ -268,6 +279,12 @@ func (b *batch) load(ctx context.Context, tx Tx, works []*work, due []timer.Time
 		people[person.Ref{Workspace: d.Workspace, Ordinal: d.Person}] = true
 	}
 	if err := b.loadPeople(ctx, tx, people); err != nil {
+		return err
+	}
+	if err := b.loadPast(ctx, tx, works); err != nil {
+		return err
+	}
+	if err := b.loadAnonymous(ctx, tx, works); err != nil {
 		return err
 	}
 	for t, n := range grow {
@@ -360,7 +377,7 @@ func (b *batch) adopt(ctx context.Context, tx Tx, docs []*person.Document) error
 		if t == nil {
 			continue
 		}
-		b.people[d.Ref] = &subject{t: t, doc: d}
+		b.people[d.Ref] = &subject{t: t, doc: d, stored: true}
 		refs = append(refs, d.Ref)
 		if err := b.p.pieces.want(ctx, tx, t, d.Ordinal, d.Ordinal); err != nil {
 			return err

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"rapport.example/internal/event"
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/person"
@@ -16,8 +18,11 @@ func (b *batch) event(w *work, pl ingest.EventPayload) error {
 	}
 	a := event.Activity{Type: event.Type(pl.Type), Name: pl.Name, At: at, Received: w.now, ID: pl.ID, Anonymous: pl.Anonymous, Data: pl.Data}
 	who := pl.By.Identifier()
-	if who.Type == 0 { // anonymous: seen in the activity log only
-		b.note(w.t, nil, a)
+	if who.Type == 0 { // anonymous: seen in the activity log only, unless it comes late after its identify
+		if s := b.lately(w, pl.Anonymous); s != nil {
+			return b.happened(w, s, a, false)
+		}
+		b.nobodysEvent(w, a)
 		return nil
 	}
 	if b.blocked(w, who) {
@@ -33,13 +38,29 @@ func (b *batch) event(w *work, pl ingest.EventPayload) error {
 		s = b.create(w.t, w.now, who)
 		b.note(w.t, s, event.Activity{Type: event.Created, At: w.now, Received: w.now})
 	}
+	if i := anonymousID(pl.Anonymous); i.Type != 0 {
+		if created {
+			if err := b.settle(s, w.now, touched{all: true}); err != nil {
+				return err
+			}
+		}
+		if err := b.receive(w, s, i); err != nil {
+			return err
+		}
+	}
+	return b.happened(w, s, a, created)
+}
+
+// happened adds an event to a person's history.
+func (b *batch) happened(w *work, s *subject, a event.Activity, created bool) error {
+	at := a.At
 	b.note(w.t, s, a)
 	since := s.doc.Since()
 	if s.doc.FirstEvent == 0 || at < s.doc.FirstEvent {
 		s.doc.FirstEvent = at
 	}
 	chain := event.ChainName(a.Type, a.Name)
-	b.count(s, chain, at, pl.Data)
+	b.count(s, chain, at, a.Data)
 	if err := b.settle(s, w.now, touched{chains: []string{chain}, all: created || s.doc.Since() != since}); err != nil {
 		return err
 	}
@@ -127,7 +148,7 @@ func (b *batch) removal(w *work, by ingest.By) error {
 		keys = append(keys, who.Key(w.t.ID))
 	}
 	if s != nil {
-		keys = append(keys, s.doc.Keys()...)
+		keys = append(keys, slices.DeleteFunc(s.doc.Keys(), func(k person.Key) bool { return k.Type == person.ByAnonymous })...)
 		b.remove(w, s)
 	}
 	if w.op.Kind != ingest.Suppress {
@@ -151,12 +172,9 @@ func (b *batch) remove(w *work, s *subject) {
 	for _, k := range s.doc.Keys() {
 		b.drop(k)
 	}
-	for _, m := range s.doc.Segments {
-		b.p.pieces.remove(s.t, m.Segment, s.doc.Ordinal)
-	}
+	b.forgetAnonymous(s)
 	b.erase(s)
-	s.gone = true
-	b.c.DropPeople = append(b.c.DropPeople, DropPerson{s.doc.Ref, s.doc.LastActivity, s.doc.LastDecision})
+	b.depart(s)
 	b.note(w.t, nil, event.Activity{Type: event.Deleted, At: w.now, Received: w.now})
 }
 

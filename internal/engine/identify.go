@@ -49,9 +49,11 @@ func (b *batch) identify(w *work, pl ingest.IdentifyPayload) error {
 		names = append(names, c.name)
 	}
 	if created || len(names) > 0 {
-		return b.settle(s, w.now, touched{attributes: names, all: created})
+		if err := b.settle(s, w.now, touched{attributes: names, all: created}); err != nil {
+			return err
+		}
 	}
-	return nil
+	return b.receiveFrom(w, s, pl.Attributes)
 }
 
 // adoptOrCreate answers who is meant when nobody has the path's identifier: the person whom the body names, or a new one.
@@ -225,7 +227,7 @@ func (b *batch) attributes(w *work, s *subject, pl ingest.IdentifyPayload) []cha
 	var out []change
 	for name, v := range pl.Attributes.Fields() {
 		switch {
-		case name == "id" || name == "email" || name == "cio_id" || name == "_update" || name == "_timestamp":
+		case name == "id" || name == "email" || name == "cio_id" || name == "_update" || name == "_timestamp" || name == "anonymous_id":
 			continue
 		case name == "unsubscribed":
 			if on := truthy(v); on != s.doc.Unsubscribed {

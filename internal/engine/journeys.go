@@ -233,7 +233,7 @@ func (p *partition) fire(ctx context.Context, tx Tx, t *tenant, until int64) (mo
 	if err := b.load(ctx, tx, nil, due); err != nil {
 		return false, err
 	}
-	if err := b.decide(nil, due, map[*tenant]int64{t: edge}); err != nil {
+	if _, err := b.decide(nil, due, map[*tenant]int64{t: edge}); err != nil {
 		return false, err
 	}
 	if err := b.write(ctx, tx); err != nil {

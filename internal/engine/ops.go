@@ -43,10 +43,18 @@ func (w *work) read() error {
 		for _, name := range [...]string{"id", "email", "cio_id"} {
 			w.wantAttribute(pl.Attributes, name)
 		}
+		if i, ok := bodyIdentifier(pl.Attributes, "anonymous_id"); ok {
+			w.receives(i)
+		}
 		w.do = func(b *batch, w *work) error { return b.identify(w, pl) }
 	case ingest.Event:
 		pl := ingest.ReadEvent(w.op.Payload)
 		w.want(pl.By)
+		if i := anonymousID(pl.Anonymous); i.Type != 0 && pl.By.Identifier().Type != 0 {
+			w.receives(i)
+		} else if i.Type != 0 {
+			w.keys = append(w.keys, i.Key(w.t.ID))
+		}
 		w.do = func(b *batch, w *work) error { return b.event(w, pl) }
 	case ingest.Delete, ingest.Suppress, ingest.Unsuppress:
 		pl, err := ingest.Decode[ingest.PersonPayload](w.op)
@@ -55,6 +63,15 @@ func (w *work) read() error {
 		}
 		w.want(pl.By)
 		w.do = func(b *batch, w *work) error { return b.removal(w, pl.By) }
+	case ingest.Merge:
+		pl, err := ingest.Decode[ingest.MergePayload](w.op)
+		if err != nil {
+			return err
+		}
+		w.want(pl.Primary)
+		w.want(pl.Secondary)
+		w.secondary = pl.Secondary.Identifier()
+		w.do = func(b *batch, w *work) error { return b.merge(w, pl) }
 	case ingest.AddDevice, ingest.DeleteDevice:
 		pl, err := ingest.Decode[ingest.DevicePayload](w.op)
 		if err != nil {
@@ -116,7 +133,7 @@ func bodyIdentifier(attributes value.Value, name string) (person.Identifier, boo
 	if v.Empty() || v.Kind() == value.Object || v.Kind() == value.Array {
 		return person.Identifier{}, false
 	}
-	t := map[string]person.KeyType{"id": person.ByID, "email": person.ByEmail, "cio_id": person.ByCIO}[name]
+	t := map[string]person.KeyType{"id": person.ByID, "email": person.ByEmail, "cio_id": person.ByCIO, "anonymous_id": person.ByAnonymous}[name]
 	i, err := person.Check(person.Identifier{Type: t, Value: v.Text()})
 	if t == person.ByEmail {
 		i.Value = strings.TrimSpace(i.Value)

@@ -19,7 +19,8 @@ type touched struct {
 	attributes []string
 	chains     []string
 	segments   []string
-	all        bool // everything: a new person, or time has moved
+	all        bool            // everything: a new person, or time has moved
+	quiet      map[int64]int64 // segments whose entry starts no campaign
 }
 
 // facts shows a person to conditions.
@@ -101,7 +102,8 @@ func (b *batch) settle(s *subject, now int64, what touched) error {
 		if _, in := s.doc.Member(seg.ID); in == r.Match {
 			continue
 		}
-		if err := b.move(s, seg, r.Match, now, "", seg.Condition, true); err != nil {
+		_, quiet := what.quiet[seg.ID]
+		if err := b.move(s, seg, r.Match, now, "", seg.Condition, !quiet); err != nil {
 			return err
 		}
 		add(set.SegmentsBySegment(seg.Slug))

@@ -65,6 +65,11 @@ type Tx interface {
 	Journeys(ctx context.Context, refs []person.Ref) ([]journey.Journey, error)
 	// History walks the chains of activities of one type and name from their heads, newest first within each chain.
 	History(ctx context.Context, workspace int64, heads []int64) ([]event.Activity, error)
+	// Past walks people's activities from their heads down to the newest one that was received before Since, and returns
+	// their events and messages. A person's first 10,000 activities are walked.
+	Past(ctx context.Context, heads []Head) ([]event.Activity, error)
+	// Anonymous reads nobody's events under anonymous ids that were received at or after Since, the newest 10,000 of each.
+	Anonymous(ctx context.Context, refs []AnonymousRef) ([]event.Activity, error)
 	// Timers lists up to limit timers of a workspace due at or before until, by due time, then person, kind, ref.
 	Timers(ctx context.Context, workspace, until int64, limit int) ([]timer.Timer, error)
 	// NextTimer is the earliest due time of a workspace's timers, 0 if there is none.
@@ -85,6 +90,25 @@ type Tx interface {
 
 	// Write carries all changes out in bulk statements, keys sorted.
 	Write(ctx context.Context, c *Changes) error
+}
+
+// Head is the newest activity of a person, and until when their history matters.
+type Head struct{ Workspace, Seq, Since int64 }
+
+// AnonymousRef names nobody's events by their anonymous id. Since is used for reading.
+type AnonymousRef struct {
+	Workspace int64
+	ID        string
+	Since     int64
+}
+
+// ActivityRef names an activity.
+type ActivityRef struct{ Workspace, Seq int64 }
+
+// Move says that a person's deliveries are another's from now on.
+type Move struct {
+	Workspace int64
+	From, To  uint32
 }
 
 // DeliveryRef names a delivery by number.
@@ -122,25 +146,28 @@ type Decision struct {
 // Changes is everything that one transaction writes. Slices of documents and deliveries hold whole rows: insert or
 // replace. A key appears at most once in a slice; Drop slices are carried out before Put slices.
 type Changes struct {
-	Workspaces    []workspace.Workspace // name, clock, gen, sweep, sweep_end are written
-	Counters      []Counter
-	DropKeys      []person.Key
-	PutKeys       []KeyRow
-	DropPeople    []DropPerson
-	PutPeople     []*person.Document
-	NewPeople     []person.Ref     // those who did not exist before: nothing else is stored of them
-	Activities    []event.Activity // appended; Seq is new
-	Decisions     []Decision       // appended; Seq is new
-	DropJourneys  []JourneyRef
-	PutJourneys   []journey.Journey
-	DropTimers    []timer.Timer // Due is not looked at
-	PutTimers     []timer.Timer
-	NewDeliveries []delivery.Delivery // inserted; one that exists for (journey, action, visit) is left as it is
-	PutDeliveries []delivery.Delivery // replaced by number
-	Pieces        []Piece
-	Definitions   []definition.Row // a new version; the earlier current one of the same id stops being current
-	Suppress      []Suppression
-	Unsuppress    []Suppression
+	Workspaces     []workspace.Workspace // name, clock, gen, sweep, sweep_end are written
+	Counters       []Counter
+	DropKeys       []person.Key
+	PutKeys        []KeyRow
+	DropPeople     []DropPerson
+	Moves          []Move // before DropPeople
+	DropActivities []ActivityRef
+	DropAnonymous  []AnonymousRef // activities of nobody
+	PutPeople      []*person.Document
+	NewPeople      []person.Ref     // those who did not exist before: nothing else is stored of them
+	Activities     []event.Activity // appended; Seq is new
+	Decisions      []Decision       // appended; Seq is new
+	DropJourneys   []JourneyRef
+	PutJourneys    []journey.Journey
+	DropTimers     []timer.Timer // Due is not looked at
+	PutTimers      []timer.Timer
+	NewDeliveries  []delivery.Delivery // inserted; one that exists for (journey, action, visit) is left as it is
+	PutDeliveries  []delivery.Delivery // replaced by number
+	Pieces         []Piece
+	Definitions    []definition.Row // a new version; the earlier current one of the same id stops being current
+	Suppress       []Suppression
+	Unsuppress     []Suppression
 }
 
 // Counter is a workspace counter's new last value.

@@ -16,6 +16,7 @@ const (
 	MaxAttributeName  = 150
 	MaxAttributeValue = 1000
 	MaxAttributes     = 300
+	MaxAnonymous      = 300 // anonymous ids of one person; ours, the vendor tells none
 )
 
 // Ref names a person inside the program: the workspace and the dense ordinal, which is never reused. Ordinals start

@@ -25,11 +25,12 @@ var operations = map[pair]func(reader, value.Value) (ingest.Kind, value.Value, e
 	{"person", "screen"}:        eventOp(event.Screen),
 	{"person", "add_device"}:    deviceOp(ingest.AddDevice),
 	{"person", "delete_device"}: deviceOp(ingest.DeleteDevice),
+	{"person", "merge"}:         mergeOp,
 }
 
 // known are the vendor's pairs that come later.
 var known = map[pair]bool{
-	{"person", "add_relationships"}: true, {"person", "delete_relationships"}: true, {"person", "merge"}: true,
+	{"person", "add_relationships"}: true, {"person", "delete_relationships"}: true,
 	{"object", "identify"}: true, {"object", "identify_anonymous"}: true, {"object", "delete"}: true,
 	{"object", "add_relationships"}: true, {"object", "delete_relationships"}: true, {"delivery", "event"}: true,
 }

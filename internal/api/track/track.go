@@ -58,6 +58,7 @@ func (s *surface) v1() []api.Route {
 		{Method: http.MethodDelete, Path: "/api/v1/customers/{identifier}/devices/{device_id}", Auth: key, Limit: class, Shape: api.MetaErrors, Response: Done{}, Handler: s.deleteDevice, Doc: "Deletes a push device of a person."},
 		{Method: http.MethodPost, Path: "/api/v1/customers/{identifier}/events", Auth: key, Agent: true, Limit: class, Shape: api.MetaErrors, MaxBody: MaxEvent, Request: EventBody{}, Response: Done{}, Handler: s.event, Doc: "Records an event, page or screen view of a person."},
 		{Method: http.MethodPost, Path: "/api/v1/events", Auth: key, Limit: class, Shape: api.MetaErrors, MaxBody: MaxEvent, Request: AnonymousEventBody{}, Response: Done{}, Handler: s.anonymous, Doc: "Records an anonymous event."},
+		{Method: http.MethodPost, Path: "/api/v1/merge_customers", Auth: key, Limit: class, Shape: api.MetaError, MaxBody: MaxEntity, Request: Merge{}, Response: Done{}, Handler: s.merge, Doc: "Makes one person a part of another and deletes them."},
 		{Method: http.MethodPost, Path: "/api/v1/segments/{segment_id}/add_customers", Auth: key, Limit: class, Shape: api.MetaErrors, MaxBody: MaxSegment, Request: Members{}, Response: Done{}, Handler: s.segment(ingest.SegmentAdd), Doc: "Adds people to a manual segment."},
 		{Method: http.MethodPost, Path: "/api/v1/segments/{segment_id}/remove_customers", Auth: key, Limit: class, Shape: api.MetaErrors, MaxBody: MaxSegment, Request: Members{}, Response: Done{}, Handler: s.segment(ingest.SegmentDrop), Doc: "Removes people from a manual segment."},
 		{Method: http.MethodPost, Path: "/api/v2/entity", Auth: key, Limit: class, Shape: api.ItemErrors, MaxBody: MaxEntity, Request: Operation{}, Response: Done{}, Handler: s.entity, Doc: "Carries out one operation."},
@@ -74,7 +75,6 @@ func (s *surface) later() []api.Route {
 		}
 	}
 	return []api.Route{
-		route("/api/v1/merge_customers", "merging people is", api.TrackKey, api.MetaError),
 		route("/api/v1/forms/{form_id}/submit", "form submissions are", api.TrackKey, api.MetaErrors),
 		route("/api/v1/metrics", "reporting delivery metrics is", api.Open, api.MetaError),
 		route("/api/v1/push/events", "reporting push events is", api.Open, api.MetaError),

@@ -46,6 +46,12 @@ type (
 		AnonymousID string `json:"anonymous_id,omitempty"`
 	}
 
+	// Merge is the body of merge_customers; each side has exactly one of id, email and cio_id.
+	Merge struct {
+		Primary   map[string]string `json:"primary"`
+		Secondary map[string]string `json:"secondary"`
+	}
+
 	// Members is the body of the segment calls.
 	Members struct {
 		IDs []string `json:"ids"`
@@ -61,6 +67,8 @@ type (
 		Timestamp   int64             `json:"timestamp,omitempty"`
 		Attributes  value.Value       `json:"attributes,omitempty"`
 		Device      *Device           `json:"device,omitempty"`
+		Primary     map[string]string `json:"primary,omitempty"`   // of a merge
+		Secondary   map[string]string `json:"secondary,omitempty"` // of a merge
 	}
 
 	// Batch is the body of /api/v2/batch.

@@ -1,0 +1,34 @@
+package track
+
+import (
+	"errors"
+
+	"rapport.example/internal/api"
+	"rapport.example/internal/ingest"
+	"rapport.example/internal/value"
+)
+
+// merge makes the secondary person a part of the primary one.
+func (s *surface) merge(c *api.Call) error {
+	r := read(c)
+	v, err := r.body(c)
+	if err != nil {
+		return err
+	}
+	kind, payload, err := mergeOp(r, v)
+	if err != nil {
+		return err
+	}
+	return s.done(c, kind, payload)
+}
+
+// mergeOp reads a merge, which has the same members in v1 and v2.
+func mergeOp(_ reader, v value.Value) (ingest.Kind, value.Value, error) {
+	primary, wrong := identifiers("primary", v.Get("primary"))
+	secondary, err := identifiers("secondary", v.Get("secondary"))
+	if err = errors.Join(wrong, err); err != nil {
+		return 0, nil, err
+	}
+	var b value.Builder
+	return ingest.Merge, b.Set("primary", encodeBy(primary)).Set("secondary", encodeBy(secondary)).Value(), nil
+}
