@@ -114,10 +114,8 @@ func (b *batch) receive(w *work, s *subject, i person.Identifier) error {
 	b.note(w.t, s, event.Activity{
 		Type: event.AnonymousMerge, At: w.now, Received: w.now, Data: object("anonymous_id", i.Value, "events", int64(len(rows))),
 	})
-	if len(rows) == 0 {
-		return nil
-	}
-	if err := b.settle(s, w.now, touched{chains: chains, all: s.doc.Since() != since}); err != nil {
+	what := touched{attributes: []string{"anonymous_id"}, chains: chains, all: s.doc.Since() != since}
+	if err := b.settle(s, w.now, what); err != nil {
 		return err
 	}
 	for _, a := range rows {

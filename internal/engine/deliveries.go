@@ -357,7 +357,7 @@ func transactional(t *tenant, d *delivery.Delivery) (*message.Email, message.Nam
 // customer is Liquid's customer: identifiers and attributes as one object.
 func customer(d *person.Document) value.Value {
 	var b value.Builder
-	for _, name := range [...]string{"id", "email", "cio_id"} {
+	for _, name := range [...]string{"id", "email", "cio_id", "anonymous_id"} {
 		b.Set(name, d.Get(name))
 	}
 	b.Set("unsubscribed", value.OfBool(d.Unsubscribed))

@@ -3,6 +3,8 @@
 package person
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"strings"
 	"unicode/utf8"
 
@@ -17,6 +19,7 @@ const (
 	MaxAttributeValue = 1000
 	MaxAttributes     = 300
 	MaxAnonymous      = 300 // anonymous ids of one person; ours, the vendor tells none
+	MaxDevices        = 100 // devices of one person; ours, the vendor tells none
 )
 
 // Ref names a person inside the program: the workspace and the dense ordinal, which is never reused. Ordinals start
@@ -36,6 +39,7 @@ const (
 	ByCIO       KeyType = 3
 	ByPhone     KeyType = 4 // E.164, in workspaces that identify by it
 	ByAnonymous KeyType = 5 // an anonymous id that was merged into a person
+	ByDevice    KeyType = 6 // a push device's token, as DeviceKey writes it
 )
 
 // Key is one identifier of one workspace in the form under which it is looked up: emails folded, cio ids without prefix.
@@ -58,6 +62,13 @@ func (i Identifier) Key(workspace int64) Key {
 		v = FoldEmail(v)
 	}
 	return Key{workspace, i.Type, v}
+}
+
+// DeviceKey is the key by which a device's token finds the person who has the device. It holds a digest: tokens may be
+// longer than what an index takes.
+func DeviceKey(workspace int64, token string) Key {
+	sum := sha256.Sum256([]byte(token))
+	return Key{workspace, ByDevice, base64.RawURLEncoding.EncodeToString(sum[:])}
 }
 
 // FoldEmail is the folding rule for emails, version 1: surrounding white space cut, Unicode lower case. Stored keys
@@ -85,7 +96,7 @@ func LooksLikeEmail(s string) bool {
 
 // Check refuses identifiers that can never be stored: empty, over MaxID bytes, invalid UTF-8 or with NUL.
 func Check(i Identifier) (Identifier, error) {
-	name := [...]string{"", "id", "email", "cio_id", "phone", "anonymous_id"}[i.Type]
+	name := [...]string{"", "id", "email", "cio_id", "phone", "anonymous_id", "device token"}[i.Type]
 	switch {
 	case strings.TrimSpace(i.Value) == "":
 		return i, fault.Field(name, "must not be empty")
@@ -136,12 +147,12 @@ type Attribute struct {
 	At    int64 // Unix seconds: the write's _timestamp, else its receive time
 }
 
-// Device is a push device, keyed by its token.
+// Device is a push device, keyed by its token, which one person of a workspace has at most.
 type Device struct {
 	Token      string
-	Platform   string // ios or android
-	LastUsed   int64  // Unix seconds
-	Attributes value.Value
+	Platform   string      // ios or android
+	LastUsed   int64       // Unix seconds
+	Attributes value.Value // an object, or nil; text but for what was sent as an object or a list
 }
 
 // Membership says that the person is in a segment, and since when.
@@ -171,7 +182,7 @@ type Named struct {
 	Seq  int64
 }
 
-// Get returns the attribute's value, nil if it is not set. id, email, cio_id, created and unsubscribed answer from
+// Get returns the attribute's value, nil if it is not set. id, email, cio_id, anonymous_id, created and unsubscribed answer from
 // their own fields.
 func (d *Document) Get(name string) value.Value {
 	switch name {
@@ -181,6 +192,8 @@ func (d *Document) Get(name string) value.Value {
 		return text(d.Email)
 	case "cio_id":
 		return text(d.CIO)
+	case "anonymous_id":
+		return text(d.LastAnonymous())
 	case "unsubscribed":
 		return value.OfBool(d.Unsubscribed)
 	case "_created_in_customerio_at":
@@ -197,6 +210,17 @@ func text(s string) value.Value {
 		return nil
 	}
 	return value.Quote(s)
+}
+
+// LastAnonymous is the anonymous id that the person received last, "" if there is none.
+func (d *Document) LastAnonymous() string {
+	last := Dated{}
+	for _, a := range d.Anonymous {
+		if last.Name == "" || a.At >= last.At {
+			last = a
+		}
+	}
+	return last.Name
 }
 
 func (d *Document) attribute(name string) *Attribute {
@@ -251,6 +275,9 @@ func (d *Document) Keys() []Key {
 	}
 	for _, a := range d.Anonymous {
 		keys = append(keys, Identifier{ByAnonymous, a.Name}.Key(d.Workspace))
+	}
+	for i := range d.Devices {
+		keys = append(keys, DeviceKey(d.Workspace, d.Devices[i].Token))
 	}
 	return keys
 }

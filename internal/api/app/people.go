@@ -174,7 +174,7 @@ func customer(d *person.Document) Customer {
 		out.Attributes[a.Name] = a.Value.Text()
 		out.Timestamps[a.Name] = a.At
 	}
-	for _, name := range [...]string{"id", "email", "cio_id"} {
+	for _, name := range [...]string{"id", "email", "cio_id", "anonymous_id"} {
 		if v := d.Get(name); v != nil {
 			out.Attributes[name] = v.Text()
 		}

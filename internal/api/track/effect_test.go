@@ -224,6 +224,9 @@ func (e *effects) person(d *person.Document) string {
 		}
 		fmt.Fprintf(&b, "  %s = %s%s\n", a.Name, a.Value, at(a.At))
 	}
+	for _, a := range d.Anonymous {
+		fmt.Fprintf(&b, "  anonymous id %q\n", a.Name)
+	}
 	for _, v := range d.Devices {
 		fmt.Fprintf(&b, "  device %s on %s%s %s\n", value.Quote(v.Token), v.Platform, at(v.LastUsed), v.Attributes)
 	}

@@ -38,11 +38,9 @@ func (s *surface) track(c *api.Call, p *ingest.EventPayload, anonymous bool) err
 		return err
 	}
 	p.Type = uint8(typeOf(kind))
-	if anonymous {
-		if id := v.Get("anonymous_id"); !absent(id) {
-			if p.Anonymous, err = text("anonymous_id", id, true, person.MaxID); err != nil {
-				return err
-			}
+	if id := v.Get("anonymous_id"); !absent(id) { // of a person's event, too: they receive it
+		if p.Anonymous, err = text("anonymous_id", id, true, person.MaxID); err != nil && (anonymous || r.strict) {
+			return err
 		}
 	}
 	return s.done(c, ingest.Event, encodeEvent(p))

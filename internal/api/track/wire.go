@@ -31,19 +31,14 @@ type (
 		Attributes value.Value `json:"attributes,omitempty"`
 	}
 
-	// EventBody is the body of POST …/events.
+	// EventBody is the body of POST …/events and of POST /api/v1/events.
 	EventBody struct {
-		Name      string      `json:"name"`
-		Type      string      `json:"type,omitempty"` // event, page or screen
-		ID        string      `json:"id,omitempty"`   // ULID
-		Timestamp int64       `json:"timestamp,omitempty"`
-		Data      value.Value `json:"data,omitempty"`
-	}
-
-	// AnonymousEventBody is the body of POST /api/v1/events.
-	AnonymousEventBody struct {
-		EventBody
-		AnonymousID string `json:"anonymous_id,omitempty"`
+		Name        string      `json:"name"`
+		Type        string      `json:"type,omitempty"` // event, page or screen
+		ID          string      `json:"id,omitempty"`   // ULID
+		Timestamp   int64       `json:"timestamp,omitempty"`
+		AnonymousID string      `json:"anonymous_id,omitempty"`
+		Data        value.Value `json:"data,omitempty"`
 	}
 
 	// Merge is the body of merge_customers; each side has exactly one of id, email and cio_id.
