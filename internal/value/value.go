@@ -130,12 +130,29 @@ func dedupe(v Value) Value {
 }
 
 // Quote returns s as a JSON string. Invalid UTF-8 is replaced by U+FFFD.
-func Quote(s string) Value {
-	b, err := jsontext.AppendQuote(nil, strings.ToValidUTF8(s, "\uFFFD"))
-	if err != nil { // unreachable: the input is valid UTF-8 by now
-		return Value(strconv.Quote(""))
+func Quote(s string) Value { return appendQuote(make([]byte, 0, len(s)+2), s) }
+
+func appendQuote(dst []byte, s string) []byte {
+	if plain(s) {
+		dst = append(dst, '"')
+		dst = append(dst, s...)
+		return append(dst, '"')
 	}
-	return b
+	out, err := jsontext.AppendQuote(dst, strings.ToValidUTF8(s, "\uFFFD"))
+	if err != nil { // unreachable: the input is valid UTF-8 by now
+		return append(dst, `""`...)
+	}
+	return out
+}
+
+// plain reports whether s is its own JSON string but for the quotes, as most names and ids are.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // Int returns n as a JSON number.
@@ -412,11 +429,11 @@ func (b *Builder) Set(name string, v Value) *Builder {
 		return b
 	}
 	if len(b.buf) == 0 {
-		b.buf = append(b.buf, '{')
+		b.buf = append(make([]byte, 0, 96), '{')
 	} else {
 		b.buf = append(b.buf, ',')
 	}
-	b.buf = append(b.buf, Quote(name)...)
+	b.buf = appendQuote(b.buf, name)
 	b.buf = append(b.buf, ':')
 	b.buf = append(b.buf, v...)
 	return b
