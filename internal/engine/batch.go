@@ -325,7 +325,7 @@ func (b *batch) loadDeliveries(ctx context.Context, tx Tx, refs []DeliveryRef, p
 func (b *batch) loadSuppressed(ctx context.Context, tx Tx, keys []person.Key) error {
 	hashes := map[int64][][]byte{}
 	for _, k := range keys {
-		if t := b.p.tenants[k.Workspace]; b.keys[k] == 0 && t != nil && t.counters["suppressions"] > 0 {
+		if t := b.p.tenants[k.Workspace]; k.Type != person.ByDevice && b.keys[k] == 0 && t != nil && t.counters["suppressions"] > 0 {
 			hashes[k.Workspace] = append(hashes[k.Workspace], b.p.hash(k))
 		}
 	}

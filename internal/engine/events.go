@@ -89,48 +89,6 @@ func (s *subject) fact(key uint64) int {
 	return len(s.doc.Facts) - 1
 }
 
-// device adds, updates or deletes a push device. An unknown person is created by adding one.
-func (b *batch) device(w *work, pl ingest.DevicePayload) error {
-	who := pl.By.Identifier()
-	if b.blocked(w, who) {
-		return nil
-	}
-	s := b.find(w.t, who)
-	if s == nil && (w.op.Kind == ingest.DeleteDevice || who.Type == person.ByCIO) {
-		b.failed(w, nil, "nobody has this identifier", who)
-		return nil
-	}
-	created := s == nil
-	if created {
-		s = b.create(w.t, w.now, who)
-		b.note(w.t, s, event.Activity{Type: event.Created, At: w.now, Received: w.now})
-	}
-	i := 0
-	for i < len(s.doc.Devices) && s.doc.Devices[i].Token != pl.Token {
-		i++
-	}
-	verb := "updated"
-	switch {
-	case w.op.Kind == ingest.DeleteDevice && i == len(s.doc.Devices):
-		return nil
-	case w.op.Kind == ingest.DeleteDevice:
-		s.doc.Devices = append(s.doc.Devices[:i], s.doc.Devices[i+1:]...)
-		verb = "deleted"
-	default:
-		if i == len(s.doc.Devices) {
-			s.doc.Devices = append(s.doc.Devices, person.Device{Token: pl.Token})
-			verb = "added"
-		}
-		d := &s.doc.Devices[i]
-		d.Platform, d.LastUsed, d.Attributes = pl.Platform, pl.LastUsed, pl.Attributes
-		if d.LastUsed == 0 {
-			d.LastUsed = w.now / 1000
-		}
-	}
-	b.note(w.t, s, event.Activity{Type: event.DeviceChange, Name: verb, At: w.now, Received: w.now, Data: object("token", pl.Token, "platform", pl.Platform)})
-	return b.settle(s, w.now, touched{all: created})
-}
-
 // removal carries out delete, suppress and unsuppress.
 func (b *batch) removal(w *work, by ingest.By) error {
 	who := by.Identifier()
@@ -148,7 +106,7 @@ func (b *batch) removal(w *work, by ingest.By) error {
 		keys = append(keys, who.Key(w.t.ID))
 	}
 	if s != nil {
-		keys = append(keys, slices.DeleteFunc(s.doc.Keys(), func(k person.Key) bool { return k.Type == person.ByAnonymous })...)
+		keys = append(keys, slices.DeleteFunc(s.doc.Keys(), func(k person.Key) bool { return k.Type == person.ByAnonymous || k.Type == person.ByDevice })...)
 		b.remove(w, s)
 	}
 	if w.op.Kind != ingest.Suppress {

@@ -45,7 +45,7 @@ func (b *batch) absorb(w *work, p, s *subject) error {
 	had, brought := memberships(p), memberships(s)
 	changed, left := b.receiveAttributes(p, s)
 	changed = append(b.receiveIdentifiers(p, s), changed...)
-	receiveDevices(p, s)
+	b.receiveDevices(w.now, p, s)
 	b.receiveJourneys(w, p, s)
 	b.receiveDeliveries(p, s)
 	for _, m := range s.doc.Segments {
@@ -144,12 +144,15 @@ func (b *batch) receiveIdentifiers(p, s *subject) (changed []change) {
 	return changed
 }
 
-func receiveDevices(p, s *subject) {
-	for _, d := range s.doc.Devices {
-		if !slices.ContainsFunc(p.doc.Devices, func(x person.Device) bool { return x.Token == d.Token }) {
+// receiveDevices gives p the devices, whose keys receiveIdentifiers has freed.
+func (b *batch) receiveDevices(now int64, p, s *subject) {
+	for i := range s.doc.Devices {
+		if d := s.doc.Devices[i]; p.device(d.Token) < 0 {
 			p.doc.Devices = append(p.doc.Devices, d)
 		}
+		b.point(person.DeviceKey(p.t.ID, s.doc.Devices[i].Token), p)
 	}
+	b.limitDevices(now, p)
 }
 
 // receiveJourneys lets p go on with the live journeys of campaigns that p never entered; the others end here. What s has

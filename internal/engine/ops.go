@@ -78,6 +78,7 @@ func (w *work) read() error {
 			return err
 		}
 		w.want(pl.By)
+		w.keys = append(w.keys, person.DeviceKey(w.t.ID, pl.Token))
 		w.do = func(b *batch, w *work) error { return b.device(w, pl) }
 	case ingest.SegmentAdd, ingest.SegmentDrop:
 		pl, err := ingest.Decode[ingest.SegmentPayload](w.op)

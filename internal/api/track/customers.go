@@ -90,7 +90,20 @@ func (r reader) device(v value.Value, key string, add bool) (ingest.DevicePayloa
 	if extra := without(v, key, "platform", "last_used", "attributes"); len(extra) > len("{}") {
 		p.Attributes = merge(extra, p.Attributes)
 	}
-	return p, nil
+	return p, r.deviceAttributes(p.Attributes)
+}
+
+// deviceAttributes refuses in strict mode what would be left out with an activity when the device is added.
+func (r reader) deviceAttributes(v value.Value) error {
+	if !r.strict {
+		return nil
+	}
+	for name, f := range v.Fields() {
+		if why := person.CheckDeviceAttribute(name, f); why != "" {
+			return fault.New(fault.Invalid, "%s", why)
+		}
+	}
+	return nil
 }
 
 func platform(v value.Value) (string, error) {
