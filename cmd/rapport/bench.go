@@ -16,7 +16,7 @@ type benchCmd struct {
 	NATSURL     string   `name:"nats-url" help:"NATS cluster to measure with. Default: the log inside the server." env:"RAPPORT_BENCH_NATS_URL" placeholder:"URL"`
 	People      int      `help:"People in the database." default:"100000"`
 	Rounds      int      `help:"How often each row is measured." default:"3"`
-	Seconds     int      `help:"Seconds of load per row and round." default:"5"`
+	Seconds     int      `help:"Seconds of load per row and round." default:"10"`
 	Connections []int    `help:"Numbers of connections for single requests." default:"64,256" placeholder:"N"`
 	Only        []string `help:"Only these of the rows below." placeholder:"ROW"`
 	JSON        bool     `name:"json" help:"Print the report as JSON."`
@@ -37,6 +37,12 @@ Rows:
   alone    Those again, handed to engine and store in this process without HTTP and without the durable log.
 
   mail     1,000 events/s that send a mail each: from writing the request to the mail server having the mail.
+
+  identify PUT /api/v1/customers/{id} with 20 attributes, three of which change, over 256 connections, until applied.
+
+  pipelines The events of batch as messages of the Pipelines API, 500 per request to /v1/batch.
+
+  merges   Two people of six attributes and two events each become one, 250 per request to /api/v2/batch.
 
   timers   CPU of a server that has a million waiting timers and nothing to do.
 

@@ -108,17 +108,22 @@ func batchBody(dst []byte, first, count int64, one func([]byte, int64) []byte) [
 	return append(dst, "]}"...)
 }
 
-// poster writes POST requests.
-type poster struct{ head string } // all but path and length
+// poster writes requests.
+type poster struct{ head string } // all but method, path and length
 
 func newPoster(addr, basic string) poster {
 	return poster{" HTTP/1.1\r\nHost: " + addr + "\r\nAuthorization: Basic " + base64.StdEncoding.EncodeToString([]byte(basic)) +
 		"\r\nContent-Type: application/json\r\nContent-Length: "}
 }
 
-// post writes a request with the body that write appends. The length is filled in behind, in a field of fixed width.
-func (p *poster) post(dst []byte, path func([]byte) []byte, write func([]byte) []byte) []byte {
-	dst = append(dst, "POST "...)
+func (p *poster) post(dst []byte, path, write func([]byte) []byte) []byte {
+	return p.send(dst, "POST", path, write)
+}
+
+// send writes a request with the body that write appends. The length is filled in behind, in a field of fixed width.
+func (p *poster) send(dst []byte, method string, path, write func([]byte) []byte) []byte {
+	dst = append(dst, method...)
+	dst = append(dst, ' ')
 	dst = path(dst)
 	dst = append(dst, p.head...)
 	const blank = "0000000"
