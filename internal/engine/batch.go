@@ -35,6 +35,8 @@ type batch struct {
 	past       map[person.Ref][]event.Activity // of those whom merges name as secondary
 	nobodys    map[person.Key][]event.Activity // stored events of nobody, by anonymous id
 	unheld     map[person.Key]int              // how many events of nobody this batch has, by anonymous id
+	forms      map[FormRef]*Form
+	changed    map[FormRef]bool // forms to write
 	c          Changes
 }
 
@@ -71,6 +73,7 @@ type work struct {
 	keys []person.Key
 	do   func(*batch, *work) error
 	refs []DeliveryRef
+	form string // id of the form that is submitted
 
 	secondary person.Identifier // whom a merge makes part of another
 	anonymous person.Key        // the anonymous id that somebody receives
@@ -82,6 +85,7 @@ func (p *partition) newBatch() *batch {
 		people: map[person.Ref]*subject{}, keys: map[person.Key]uint32{}, puts: map[person.Key]uint32{}, drops: map[person.Key]bool{}, suppressed: map[string]bool{},
 		deliveries: map[DeliveryRef]*delivery.Delivery{}, timers: map[timerKey]int64{}, heaps: map[*tenant]*timerHeap{}, history: map[historyKey][]event.Activity{},
 		past: map[person.Ref][]event.Activity{}, nobodys: map[person.Key][]event.Activity{}, unheld: map[person.Key]int{},
+		forms: map[FormRef]*Form{}, changed: map[FormRef]bool{},
 	}
 }
 
@@ -273,6 +277,9 @@ func (b *batch) load(ctx context.Context, tx Tx, works []*work, due []timer.Time
 		return err
 	}
 	if err := b.loadDeliveries(ctx, tx, refs, people); err != nil {
+		return err
+	}
+	if err := b.loadForms(ctx, tx, works); err != nil {
 		return err
 	}
 	for _, d := range due {

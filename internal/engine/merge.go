@@ -234,7 +234,7 @@ func (b *batch) receiveHistory(w *work, p, s *subject) (events int64) {
 	}
 	slices.SortFunc(rows, bySeq)
 	for _, a := range rows {
-		if min(a.At, a.Received) < w.now-mergeRetain || !isEvent(a.Type) && a.Type != event.Message {
+		if min(a.At, a.Received) < w.now-mergeRetain || !isEvent(a.Type) && a.Type != event.Message && a.Type != event.Form {
 			continue
 		}
 		if b.inherit(w, p, a) != "" {

@@ -39,13 +39,7 @@ func (w *work) read() error {
 	switch w.op.Kind {
 	case ingest.Identify:
 		pl := ingest.ReadIdentify(w.op.Payload)
-		w.want(pl.By)
-		for _, name := range [...]string{"id", "email", "cio_id"} {
-			w.wantAttribute(pl.Attributes, name)
-		}
-		if i, ok := bodyIdentifier(pl.Attributes, "anonymous_id"); ok {
-			w.receives(i)
-		}
+		w.identifies(pl.By, pl.Attributes)
 		w.do = func(b *batch, w *work) error { return b.identify(w, pl) }
 	case ingest.Event:
 		pl := ingest.ReadEvent(w.op.Payload)
@@ -110,10 +104,23 @@ func (w *work) read() error {
 		}
 		w.refs = append(w.refs, DeliveryRef{w.t.ID, pl.Delivery})
 		w.do = func(b *batch, w *work) error { return b.metric(w, pl) }
+	case ingest.Form:
+		return w.readForm()
 	default:
 		return fmt.Errorf("op %s has the unknown kind %d", w.op.ID, w.op.Kind)
 	}
 	return nil
+}
+
+// identifies names everybody whom an identify may be about.
+func (w *work) identifies(by ingest.By, attributes value.Value) {
+	w.want(by)
+	for _, name := range [...]string{"id", "email", "cio_id"} {
+		w.wantAttribute(attributes, name)
+	}
+	if i, ok := bodyIdentifier(attributes, "anonymous_id"); ok {
+		w.receives(i)
+	}
 }
 
 func (w *work) want(by ingest.By) {
@@ -213,7 +220,7 @@ func (b *batch) note(t *tenant, s *subject, a event.Activity) {
 	if s != nil {
 		a.Person, a.Prev = s.doc.Ordinal, s.doc.LastActivity
 		s.doc.LastActivity = a.Seq
-		if a.Type == event.Track || a.Type == event.Page || a.Type == event.Screen {
+		if isEvent(a.Type) || a.Type == event.Form {
 			a.PrevNamed = s.chain(event.ChainName(a.Type, a.Name), a.Seq)
 		}
 		s.dirty = true

@@ -81,6 +81,8 @@ type Tx interface {
 	NextDelivery(ctx context.Context, workspace int64) (int64, error)
 	// Suppressed tells which of the hashes are in the workspace's suppression list.
 	Suppressed(ctx context.Context, workspace int64, hashes [][]byte) (map[string]bool, error)
+	// Forms reads the forms that exist.
+	Forms(ctx context.Context, refs []FormRef) ([]Form, error)
 	// Pieces reads pieces of segment bitmaps; missing ones are absent from the result.
 	Pieces(ctx context.Context, keys []PieceKey) (map[PieceKey][]byte, error)
 
@@ -166,6 +168,7 @@ type Changes struct {
 	PutDeliveries  []delivery.Delivery // replaced by number
 	Pieces         []Piece
 	Definitions    []definition.Row // a new version; the earlier current one of the same id stops being current
+	PutForms       []Form
 	Suppress       []Suppression
 	Unsuppress     []Suppression
 }

@@ -30,13 +30,14 @@ const (
 	Rejected        Type = 12 // an op that the engine could not apply; Data {"op":…,"reason":…}
 	Merged          Type = 13 // somebody else became part of the person; Data says who and what came with them
 	AnonymousMerge  Type = 14 // the person received an anonymous id; Data {"anonymous_id":…,"events":…}
+	Form            Type = 15 // a form that the person submitted; Name is the form's id, Data its fields
 )
 
 var words = map[Type]string{
 	Track: "event", Page: "page", Screen: "screen", AttributeChange: "attribute_change", FailedChange: "failed_attribute_change",
 	Created: "profile_create", Deleted: "profile_delete", DeviceChange: "device_change", Message: "message",
 	FailedEvent: "failed_event", Suppressed: "suppressed", Rejected: "rejected",
-	Merged: "profile_merge", AnonymousMerge: "anon_merge",
+	Merged: "profile_merge", AnonymousMerge: "anon_merge", Form: "form_submission",
 }
 
 // String is the App API's word for the type.
@@ -56,7 +57,7 @@ func TypeOf(word string) (t Type, ok bool) {
 func ChainName(t Type, name string) string { return string([]byte{byte(t)}) + name }
 
 // Activity is one row of the append-ordered activity table. Rows form two chains per person: all of the person's
-// activities (Prev) and those of the same type and name (PrevNamed, only for Track, Page and Screen).
+// activities (Prev) and those of the same type and name (PrevNamed, only for Track, Page, Screen and Form).
 type Activity struct {
 	Workspace int64
 	Seq       int64  // per workspace, from 1, in applied order

@@ -77,6 +77,12 @@ type (
 		LastUsed   int64       `json:"last_used,omitempty"` // Unix seconds; 0 = receive time
 		Attributes value.Value `json:"attributes,omitempty"`
 	}
+	// FormPayload is a form's submission. By is empty if no field is an identifier: then only the form comes to be.
+	FormPayload struct {
+		Form   string      `json:"form"` // the caller's form_id
+		By     By          `json:"by,omitzero"`
+		Fields value.Value `json:"fields,omitempty"` // an object of strings, identifiers among them
+	}
 	// SegmentPayload changes the members of a manual segment.
 	SegmentPayload struct {
 		Segment int64 `json:"segment"` // numeric id

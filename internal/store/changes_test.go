@@ -376,7 +376,7 @@ func TestPlans(t *testing.T) {
 			DropJourneys: []engine.JourneyRef{{Workspace: 1}}, PutJourneys: []journey.Journey{{Workspace: 1}}, DropTimers: []timer.Timer{tm},
 			PutTimers: []timer.Timer{tm}, NewDeliveries: []delivery.Delivery{dl}, PutDeliveries: []delivery.Delivery{dl},
 			Pieces: []engine.Piece{{PieceKey: piece}, {PieceKey: engine.PieceKey{Workspace: 2}, Count: 1, Bits: []byte{1}}}, Definitions: []definition.Row{{Workspace: 1}},
-			Suppress: []engine.Suppression{sup}, Unsuppress: []engine.Suppression{sup},
+			Suppress: []engine.Suppression{sup}, Unsuppress: []engine.Suppression{sup}, PutForms: []engine.Form{{Workspace: 1, ID: "f"}},
 		})
 		for _, read := range []func() error{
 			func() error { _, err := tx.Counters(ctx, 1); return err },
@@ -393,6 +393,8 @@ func TestPlans(t *testing.T) {
 			func() error { _, err := tx.NextDelivery(ctx, 1); return err },
 			func() error { _, err := tx.Suppressed(ctx, 1, [][]byte{{1}}); return err },
 			func() error { _, err := tx.Pieces(ctx, []engine.PieceKey{piece}); return err },
+			func() error { _, err := tx.Forms(ctx, []engine.FormRef{{Workspace: 1, ID: "f"}}); return err },
+			func() error { _, err := db.Forms(ctx, 1, "", 9); return err },
 		} {
 			err = errors.Join(err, read())
 		}

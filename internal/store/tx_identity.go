@@ -9,7 +9,7 @@ import (
 )
 
 // What one merge may bring along is bounded: 10,000 activities of a person, and as many of an anonymous id. The types are
-// events and messages. Both queries find the rows' keys first, for an activity's data may be 100 kB.
+// events, messages and forms. Both queries find the rows' keys first, for an activity's data may be 100 kB.
 const (
 	pastSQL = `WITH RECURSIVE k (workspace, seq, since) AS ({rows}),
 		w (workspace, seq, prev, type, since, n) AS (
@@ -20,7 +20,7 @@ const (
 			WHERE w.prev <> 0 AND w.n < 10000 AND a.workspace = w.workspace AND a.seq = w.prev AND a.seq < w.seq AND a.received >= w.since
 		)
 		SELECT ` + activityColumns + ` FROM w CROSS JOIN activities a
-		WHERE w.type IN (1, 2, 3, 9) AND a.workspace = w.workspace AND a.seq = w.seq`
+		WHERE w.type IN (1, 2, 3, 9, 15) AND a.workspace = w.workspace AND a.seq = w.seq`
 	anonymousSQL = `WITH k (workspace, anonymous, since) AS ({rows}),
 		n (workspace, seq, nth) AS (
 			SELECT a.workspace, a.seq, row_number() OVER (PARTITION BY a.workspace, a.anonymous ORDER BY a.seq DESC)

@@ -24,6 +24,7 @@ import (
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/store"
 	"rapport.example/internal/store/storetest"
+	"rapport.example/internal/value"
 	"rapport.example/internal/workspace"
 )
 
@@ -370,6 +371,36 @@ func TestMailbox(t *testing.T) {
 		s.mail(1, "no mail at all \xff\x00")
 		call[admin.MailMessage](s, "GET", fmt.Sprintf("mailbox/%d", call[admin.MailboxAnswer](s, "GET", "mailbox", nil, 200).Messages[0].ID), nil, 200)
 		call[problem](s, "GET", "mailbox/999999", nil, 404)
+	})
+}
+
+// TestForms: forms are listed by id, with what was sent and counted.
+func TestForms(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
+		s := newServer(t, db, nil)
+		for _, id := range []string{"b", "ä", "B", "a/1"} {
+			s.Do(s.Op(ingest.Form, ingest.FormPayload{Form: id, By: ingest.By{ID: "7"}, Fields: value.Value(`{"id":"7","plan":"pro"}`)}))
+		}
+		s.Do(s.Op(ingest.Form, ingest.FormPayload{Form: "b", Fields: value.Value(`{"colour":""}`)}))
+		var got []admin.Form
+		for next := ""; ; {
+			page := call[admin.FormsAnswer](s, "GET", "forms?limit=3&start="+url.QueryEscape(next), nil, 200)
+			got = append(got, page.Forms...)
+			if next = page.Next; next == "" {
+				break
+			}
+		}
+		at := apitest.Start.Unix()
+		one := func(id string) admin.Form {
+			return admin.Form{ID: id, Fields: []string{"id", "plan"}, Submissions: 1, Created: at, Updated: at}
+		}
+		b := admin.Form{ID: "b", Fields: []string{"id", "plan", "colour"}, Submissions: 1, Refused: 1, Created: at, Updated: at}
+		if diff := cmp.Diff([]admin.Form{one("B"), one("a/1"), b, one("ä")}, got); diff != "" {
+			t.Errorf("forms (-want +got):\n%s", diff)
+		}
+		call[problem](s, "GET", "forms?start=x", nil, 400)
 	})
 }
 

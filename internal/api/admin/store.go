@@ -22,6 +22,8 @@ type Store interface {
 	Revoke(ctx context.Context, id int64) error
 	// CurrentDefinitions lists the living definitions of a kind, by kind and id; kind "" is all.
 	CurrentDefinitions(ctx context.Context, workspace int64, kind string) ([]definition.Row, error)
+	// Forms lists up to limit forms with ids after one, by id; "" is before the first.
+	Forms(ctx context.Context, workspace int64, after string, limit int) ([]engine.Form, error)
 	CountMembers(ctx context.Context, workspace, segment int64) (int64, error)
 	PartitionStates(ctx context.Context) ([]PartitionState, error)
 	Counts(ctx context.Context, workspace int64) (Counts, error)

@@ -56,12 +56,13 @@ type effects struct {
 	w      *apitest.World
 	names  map[int64]string // of segments
 	people map[uint32]string
-	last   int64 // activity told already
+	last   int64             // activity told already
+	told   map[string]string // of forms
 }
 
 func newEffects(t *testing.T, db *store.DB) *effects {
 	t.Helper()
-	e := &effects{t: t, w: apitest.New(t, db), names: map[int64]string{1: "pro", 2: "signed-up", 3: "team", 4: "vip", 5: "mailable"}, people: map[uint32]string{}}
+	e := &effects{t: t, w: apitest.New(t, db), names: map[int64]string{1: "pro", 2: "signed-up", 3: "team", 4: "vip", 5: "mailable"}, people: map[uint32]string{}, told: map[string]string{}}
 	e.w.Define(definitions)
 	return e
 }
@@ -155,7 +156,23 @@ func (e *effects) of(ops []ingest.Op) []byte {
 		}
 		e.people[i] = now
 	}
+	e.forms(&b)
 	return []byte(e.out(b.String()))
+}
+
+// forms tells the forms that changed.
+func (e *effects) forms(b *bytes.Buffer) {
+	list, err := e.w.DB.Forms(e.t.Context(), e.w.Workspace.ID, "", 100)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	for _, f := range list {
+		now := fmt.Sprintf("form %q: %d submissions, %d refused, fields %q\n", f.ID, f.Submissions, f.Refused, f.Fields)
+		if e.told[f.ID] != now {
+			b.WriteString(now)
+		}
+		e.told[f.ID] = now
+	}
 }
 
 func (e *effects) activities(b *bytes.Buffer) {

@@ -201,7 +201,7 @@ func answer(w *httptest.ResponseRecorder) []byte {
 var kinds = map[ingest.Kind]string{
 	ingest.Identify: "identify", ingest.Delete: "delete", ingest.Event: "event", ingest.AddDevice: "add device",
 	ingest.DeleteDevice: "delete device", ingest.Suppress: "suppress", ingest.Unsuppress: "unsuppress",
-	ingest.SegmentAdd: "segment add", ingest.SegmentDrop: "segment drop", ingest.Merge: "merge",
+	ingest.Form: "form", ingest.SegmentAdd: "segment add", ingest.SegmentDrop: "segment drop", ingest.Merge: "merge",
 }
 
 func opsText(log *memory) []byte {
@@ -235,6 +235,8 @@ func checkOp(t testing.TB, o *ingest.Op) {
 		again, err = ingest.Decode[ingest.DevicePayload](o)
 	case ingest.Merge:
 		again, err = ingest.Decode[ingest.MergePayload](o)
+	case ingest.Form:
+		again, err = ingest.Decode[ingest.FormPayload](o)
 	case ingest.SegmentAdd, ingest.SegmentDrop:
 		again, err = ingest.Decode[ingest.SegmentPayload](o)
 	default:

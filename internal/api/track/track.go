@@ -23,6 +23,7 @@ const (
 	MaxIdentify = 1 << 20   // 300 attributes of 150 + 1000 bytes
 	MaxEvent    = 512 << 10 // 100,000 bytes of data
 	MaxDevice   = 64 << 10
+	MaxForm     = 512 << 10 // 100,000 bytes of fields
 	MaxSegment  = 512 << 10 // 1000 identifiers of 150 bytes
 	MaxMembers  = 1000      // identifiers per segment call
 	MaxToken    = 4096      // bytes of a device token
@@ -61,6 +62,7 @@ func (s *surface) v1() []api.Route {
 		{Method: http.MethodPost, Path: "/api/v1/merge_customers", Auth: key, Limit: class, Shape: api.MetaError, MaxBody: MaxEntity, Request: Merge{}, Response: Done{}, Handler: s.merge, Doc: "Makes one person a part of another and deletes them."},
 		{Method: http.MethodPost, Path: "/api/v1/segments/{segment_id}/add_customers", Auth: key, Limit: class, Shape: api.MetaErrors, MaxBody: MaxSegment, Request: Members{}, Response: Done{}, Handler: s.segment(ingest.SegmentAdd), Doc: "Adds people to a manual segment."},
 		{Method: http.MethodPost, Path: "/api/v1/segments/{segment_id}/remove_customers", Auth: key, Limit: class, Shape: api.MetaErrors, MaxBody: MaxSegment, Request: Members{}, Response: Done{}, Handler: s.segment(ingest.SegmentDrop), Doc: "Removes people from a manual segment."},
+		{Method: http.MethodPost, Path: "/api/v1/forms/{form_id}/submit", Auth: key, Limit: class, Shape: api.MetaErrors, MaxBody: MaxForm, Request: FormBody{}, Handler: s.form, Doc: "Submits a form of a person; a form that is new comes to be."},
 		{Method: http.MethodPost, Path: "/api/v2/entity", Auth: key, Limit: class, Shape: api.ItemErrors, MaxBody: MaxEntity, Request: Operation{}, Response: Done{}, Handler: s.entity, Doc: "Carries out one operation."},
 		{Method: http.MethodPost, Path: "/api/v2/batch", Auth: key, Limit: class, Shape: api.ItemErrors, MaxBody: MaxBatch, Request: Batch{}, Response: Done{}, Handler: s.batch, Doc: "Carries out many operations; 207 when some are invalid."},
 	}
@@ -75,7 +77,6 @@ func (s *surface) later() []api.Route {
 		}
 	}
 	return []api.Route{
-		route("/api/v1/forms/{form_id}/submit", "form submissions are", api.TrackKey, api.MetaErrors),
 		route("/api/v1/metrics", "reporting delivery metrics is", api.Open, api.MetaError),
 		route("/api/v1/push/events", "reporting push events is", api.Open, api.MetaError),
 		route("/push/events", "reporting push events is", api.Open, api.MetaError),

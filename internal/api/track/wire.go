@@ -52,6 +52,11 @@ type (
 		IDs []string `json:"ids"`
 	}
 
+	// FormBody is the body of POST …/forms/{form_id}/submit: the fields, an id or an email among them. Values are strings.
+	FormBody struct {
+		Data map[string]string `json:"data"`
+	}
+
 	// Operation is one v2 operation.
 	Operation struct {
 		Type        string            `json:"type"`
