@@ -84,11 +84,11 @@ func dsn(path string, pragmas ...string) string {
 }
 
 // openWriter sets what the guarantees rest on: WAL, and a sync of it at each commit. The WAL is written back by the
-// writer when it has grown to 64 MB, in one go, instead of at every few frames. What is deleted is overwritten: pages that
+// writer when it has grown to 128 MB, in one go: pages that many transactions touch are written back once. What is deleted is overwritten: pages that
 // fall free would else keep a deleted person's data in the file for long.
 func openWriter(path string) (*sqliteConn, error) {
 	c, err := (&sqlite.Driver{}).Open(dsn(path, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-131072)", "secure_delete(1)",
-		"wal_autocheckpoint(16000)", "journal_size_limit(134217728)"))
+		"wal_autocheckpoint(32000)", "journal_size_limit(134217728)"))
 	if err != nil {
 		return nil, err
 	}
