@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"slices"
 
 	"rapport.example/internal/event"
@@ -97,6 +98,9 @@ func (b *batch) removal(w *work, by ingest.By) error {
 		if b.isSuppressed(who.Key(w.t.ID)) {
 			h := b.p.hash(who.Key(w.t.ID))
 			b.suppressed[string(h)] = false
+			b.c.Suppress = slices.DeleteFunc(b.c.Suppress, func(s Suppression) bool { // of this very batch: drops come before puts
+				return s.Workspace == w.t.ID && bytes.Equal(s.Hash, h)
+			})
 			b.c.Unsuppress = append(b.c.Unsuppress, Suppression{Workspace: w.t.ID, Hash: h})
 		}
 		return nil
