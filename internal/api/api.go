@@ -22,9 +22,13 @@ type Route struct {
 	Shape    Shape   // of this endpoint's errors
 	Agent    bool    // of Track routes: agent keys with the scope write may use it too
 	MaxBody  int64   // most bytes of the request body; 0 = a body is not looked at
+	Gzip     bool    // the body may come packed, as Content-Encoding: gzip; MaxBody holds for it unpacked
 	Request  any     // an example value of the request's type, nil if it has no body
 	Response any     // an example value of the response's type, nil if it has no body
 	Handler  Handler // answers the request
+	// Fail may answer an error, also one from before the handler, in another way: then it returns nil. nil = every error is
+	// answered in the Shape.
+	Fail func(*Call, error) error
 	Doc      string  // one line
 }
 
@@ -47,7 +51,7 @@ const (
 	AppKey               // Bearer App API key, or, to read, an agent key of scope read
 	AdminKey             // Bearer admin key, which opens every workspace: Call.Workspace is 0
 	AgentKey             // Bearer agk_…
-	WriteKey             // Basic with the write key as user name
+	WriteKey             // Basic with the write key as user name, or Bearer
 )
 
 // Class says which rate limit a request counts against. A workspace has one bucket for each.
@@ -59,4 +63,6 @@ const (
 	LimitTrack
 	LimitApp
 	LimitSend
+	LimitOpen // of routes without a key: a bucket for each client address
+	LimitPipelines
 )

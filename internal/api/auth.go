@@ -119,6 +119,8 @@ func (s *snapshot) check(header string, auth Auth) *entry {
 			return nil
 		}
 		return s.find(workspace.Write, "", user)
+	case bearer && auth == WriteKey: // a generated client of the vendor's sends it so
+		return s.find(workspace.Write, "", rest)
 	case bearer && (auth == AgentKey || (auth == TrackKey || auth == AppKey) && strings.HasPrefix(rest, "agk_")):
 		return s.find(workspace.Agent, "", rest)
 	case bearer && auth == AppKey:

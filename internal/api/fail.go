@@ -44,7 +44,7 @@ func routePath(c *Call) string {
 }
 
 func challenge(r *Route) string {
-	if r != nil && (r.Auth == TrackKey || r.Auth == WriteKey) {
+	if r != nil && (r.Auth == TrackKey || r.Auth == WriteKey || r.Shape == PipelineErrors) {
 		return `Basic realm="rapport"`
 	}
 	return "Bearer"

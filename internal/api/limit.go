@@ -3,6 +3,7 @@ package api
 import (
 	"math"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -12,25 +13,30 @@ import (
 	"rapport.example/internal/fault"
 )
 
-// Limits are requests per second per workspace, for this process. 0 = none.
-type Limits struct{ Track, App, Send float64 }
+// Limits are requests per second per workspace, for this process; of Open per client address. 0 = none.
+type Limits struct{ Track, App, Send, Open, Pipelines float64 }
+
+// maxAddresses bounds the client addresses that a Limiter remembers; when there are more it begins anew.
+const maxAddresses = 10_000
 
 // Limiter counts requests per workspace and class in token buckets that hold one second's worth.
 type Limiter struct {
-	limits  [LimitSend + 1]float64
+	limits  [LimitPipelines + 1]float64
 	mu      sync.RWMutex
 	buckets map[bucketKey]*rate.Limiter
+	open    int // buckets of addresses
 }
 
 type bucketKey struct {
 	workspace int64
 	class     Class
+	address   netip.Prefix // of LimitOpen
 }
 
 // NewLimiter returns a limiter with all buckets full.
 func NewLimiter(l Limits) *Limiter {
 	return &Limiter{
-		limits:  [...]float64{LimitTrack: l.Track, LimitApp: l.App, LimitSend: l.Send},
+		limits:  [...]float64{LimitTrack: l.Track, LimitApp: l.App, LimitSend: l.Send, LimitOpen: l.Open, LimitPipelines: l.Pipelines},
 		buckets: map[bucketKey]*rate.Limiter{},
 	}
 }
@@ -38,11 +44,29 @@ func NewLimiter(l Limits) *Limiter {
 // Allow takes one token at the time now and writes the RateLimit header fields. Its error is RateLimited and says when
 // to come back.
 func (l *Limiter) Allow(h http.Header, workspace int64, class Class, now time.Time) error {
-	limit := l.limits[class]
+	return l.allow(h, bucketKey{workspace: workspace, class: class}, now)
+}
+
+// AllowAddress is Allow for LimitOpen and a client address as http.Request.RemoteAddr has it. Of IPv6 the first 64 bits
+// count, for whoever has one address there has them all.
+func (l *Limiter) AllowAddress(h http.Header, remote string, now time.Time) error {
+	k := bucketKey{class: LimitOpen}
+	if at, err := netip.ParseAddrPort(remote); err == nil {
+		a, bits := at.Addr().Unmap().WithZone(""), 32
+		if a.Is6() {
+			bits = 64
+		}
+		k.address = netip.PrefixFrom(a, bits).Masked()
+	}
+	return l.allow(h, k, now)
+}
+
+func (l *Limiter) allow(h http.Header, k bucketKey, now time.Time) error {
+	limit := l.limits[k.class]
 	if limit <= 0 {
 		return nil
 	}
-	b := l.bucket(bucketKey{workspace, class}, limit)
+	b := l.bucket(k, limit)
 	ok, left := b.AllowN(now, 1), b.TokensAt(now)
 	h.Set("RateLimit-Limit", strconv.Itoa(b.Burst()))
 	h.Set("RateLimit-Remaining", strconv.Itoa(int(max(left, 0))))
@@ -66,8 +90,25 @@ func (l *Limiter) bucket(k bucketKey, limit float64) *rate.Limiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if b = l.buckets[k]; b == nil {
+		if k.class == LimitOpen {
+			l.room()
+		}
 		b = rate.NewLimiter(rate.Limit(limit), max(1, int(math.Ceil(limit))))
 		l.buckets[k] = b
 	}
 	return b
+}
+
+// room counts a new address, and forgets all of them when there are too many: a limit that is late by a second is better
+// than a table that grows without bound.
+func (l *Limiter) room() {
+	if l.open++; l.open <= maxAddresses {
+		return
+	}
+	for k := range l.buckets {
+		if k.class == LimitOpen {
+			delete(l.buckets, k)
+		}
+	}
+	l.open = 1
 }

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"io"
 	"net/http"
@@ -14,7 +16,11 @@ import (
 // read reads the whole body into buf, up to the route's bound.
 func (c *Call) read(buf *[]byte) error {
 	most, size := c.Route.MaxBody, c.R.ContentLength
-	if e := c.R.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+	e := c.R.Header.Get("Content-Encoding")
+	if c.Route.Gzip && strings.EqualFold(e, "gzip") {
+		return c.unpack(buf)
+	}
+	if e != "" && !strings.EqualFold(e, "identity") {
 		return WithStatus(http.StatusUnsupportedMediaType, fault.New(fault.Invalid, "content encoding is not supported: send the body as it is"))
 	}
 	if size > most {
@@ -40,6 +46,24 @@ func (c *Call) read(buf *[]byte) error {
 		}
 	}
 	*buf, c.Body = b, b
+	return nil
+}
+
+// unpack reads a body that is packed with gzip.
+func (c *Call) unpack(buf *[]byte) error {
+	most := c.Route.MaxBody
+	z, err := gzip.NewReader(http.MaxBytesReader(c.W, c.R.Body, most))
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "the body is not valid gzip")
+	}
+	b := bytes.NewBuffer((*buf)[:0])
+	if _, err = b.ReadFrom(io.LimitReader(z, most+1)); err != nil {
+		return fault.Wrap(fault.Invalid, err, "the body is not valid gzip")
+	}
+	if int64(b.Len()) > most {
+		return tooLarge(most)
+	}
+	*buf, c.Body = b.Bytes(), b.Bytes()
 	return nil
 }
 

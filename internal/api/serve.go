@@ -137,7 +137,7 @@ func (m *Mux) serve(c *Call) {
 		}
 	}()
 	if err := m.admit(c); err != nil {
-		m.fail(c, c.Route.Shape, err)
+		m.failed(c, err)
 		return
 	}
 	if c.Route.MaxBody > 0 {
@@ -147,11 +147,21 @@ func (m *Mux) serve(c *Call) {
 			m.bodies.Put(buf)
 		}()
 		if err := c.read(buf); err != nil {
-			m.fail(c, c.Route.Shape, err)
+			m.failed(c, err)
 			return
 		}
 	}
 	if err := c.Route.Handler(c); err != nil {
+		m.failed(c, err)
+	}
+}
+
+// failed answers an error as the route wants it.
+func (m *Mux) failed(c *Call, err error) {
+	if c.Route.Fail != nil && c.rw.status == 0 {
+		err = c.Route.Fail(c, err)
+	}
+	if err != nil {
 		m.fail(c, c.Route.Shape, err)
 	}
 }
@@ -173,6 +183,9 @@ func (m *Mux) admit(c *Call) error {
 	}
 	if m.o.Limiter == nil || c.Route.Limit == Unlimited {
 		return nil
+	}
+	if c.Route.Limit == LimitOpen {
+		return m.o.Limiter.AllowAddress(c.W.Header(), c.R.RemoteAddr, c.Now)
 	}
 	return m.o.Limiter.Allow(c.W.Header(), c.Workspace, c.Route.Limit, c.Now)
 }

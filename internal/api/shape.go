@@ -21,6 +21,7 @@ const (
 	ItemErrors              // {"errors":[{"reason","field","message"}]}: Track v2, with batch_index on batches
 	AppErrors               // {"errors":[{"detail","status"}]}: App, with meta.error and meta.status on a 401
 	Problem                 // RFC 9457 problem details: admin
+	PipelineErrors          // {"meta":{"errors":["…"]},"code":"…","message":"…"}: Pipelines in strict mode
 )
 
 // statuses is the one table from kinds of faults to HTTP status codes.
@@ -160,6 +161,8 @@ func render(shape Shape, status int, err error, requestID string) (body value.Va
 		return problem(status, list, requestID), "application/problem+json"
 	case shape == AppErrors:
 		return appErrors(status, list), jsonType
+	case shape == PipelineErrors:
+		return pipelineErrors(list), jsonType
 	case status == http.StatusUnauthorized:
 		return object("meta", unauthorizedMeta(sentence(err))), jsonType
 	case isItems:
@@ -184,6 +187,17 @@ func object(name string, v value.Value) value.Value {
 func unauthorizedMeta(msg string) value.Value {
 	var b value.Builder
 	return b.Set("error", value.Quote(msg)).Set("status", value.Int(http.StatusUnauthorized)).Value()
+}
+
+// pipelineErrors has the vendor's shape, and the two members that its Python client asks for.
+func pipelineErrors(list []error) value.Value {
+	var b value.Builder
+	code := reasons[fault.Internal]
+	for _, e := range list {
+		code = reasons[public(e).Kind]
+		break
+	}
+	return b.Set("meta", object("errors", sentences(list))).Set("code", value.Quote(code)).Set("message", value.Quote(joined(list))).Value()
 }
 
 func joined(list []error) string {

@@ -195,6 +195,20 @@ func (b *batch) failed(w *work, s *subject, why string, i person.Identifier) {
 	b.note(w.t, s, event.Activity{Type: t, At: w.now, Received: w.now, Data: object(pairs...)})
 }
 
+// refused notes why messages are not applied that were answered as if they were.
+func (b *batch) refused(w *work, pl ingest.RefusedPayload) error {
+	t := event.FailedChange
+	if pl.Event {
+		t = event.FailedEvent
+	}
+	pairs := []any{"reason", pl.Reason, "op", w.op.ID}
+	if pl.Count > 1 {
+		pairs = append(pairs, "count", pl.Count)
+	}
+	b.note(w.t, b.find(w.t, pl.By.Identifier()), event.Activity{Type: t, At: w.now, Received: w.now, Data: object(pairs...)})
+	return nil
+}
+
 type change struct {
 	name     string
 	from, to value.Value

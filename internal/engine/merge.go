@@ -24,6 +24,9 @@ func (b *batch) merge(w *work, pl ingest.MergePayload) error {
 		return nil
 	}
 	p, s := b.find(w.t, first), b.find(w.t, second)
+	if pl.Alias && s == nil && second.Type == person.ByID {
+		return b.identify(w, ingest.IdentifyPayload{By: pl.Primary, Attributes: object("anonymous_id", second.Value)})
+	}
 	switch {
 	case p == nil:
 		b.failed(w, nil, "the primary person of the merge does not exist", first)

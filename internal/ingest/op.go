@@ -33,6 +33,7 @@ const (
 	Relate       Kind = 18 // relationships between people and objects set
 	Unrelate     Kind = 19 // and dropped
 	Form         Kind = 20 // a form submitted
+	Refused      Kind = 21 // a message that was answered as if taken, and is not applied
 )
 
 // Surface says where an op came in. The values are stored: never renumber.

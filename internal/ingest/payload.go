@@ -53,10 +53,19 @@ type (
 	PersonPayload struct {
 		By By `json:"by"`
 	}
-	// MergePayload makes Secondary a part of Primary.
+	// MergePayload makes Secondary a part of Primary. As an Alias, Secondary may be an anonymous id instead: if it is an ID that
+	// nobody has, Primary receives it.
 	MergePayload struct {
-		Primary   By `json:"primary"`
-		Secondary By `json:"secondary"`
+		Primary   By   `json:"primary"`
+		Secondary By   `json:"secondary"`
+		Alias     bool `json:"alias,omitempty"`
+	}
+	// RefusedPayload says why messages are not applied that a surface answered as if they were.
+	RefusedPayload struct {
+		By     By     `json:"by,omitzero"`     // whom they were about, where that is known
+		Event  bool   `json:"event,omitempty"` // they were events, page or screen views
+		Reason string `json:"reason"`          // names no data of anybody
+		Count  int64  `json:"count"`           // how many such messages the request had
 	}
 	// EventPayload records an event. By is empty for an anonymous one. With both, the person receives the anonymous id.
 	// Neither is an invite event: it belongs to nobody, and data.recipient says whom it is for.
@@ -137,11 +146,16 @@ type (
 		RetryAt   int64  `json:"retry_at,omitempty"` // Unix ms, real time
 		At        int64  `json:"at"`                 // Unix ms, real time, when it was known
 	}
-	// MetricPayload is a reaction to a delivery.
+	// MetricPayload says what became of a delivery, or how its person reacted.
 	MetricPayload struct {
-		Delivery int64  `json:"delivery"`
-		Metric   string `json:"metric"` // opened, clicked, unsubscribed
-		Href     string `json:"href,omitempty"`
+		Delivery  int64       `json:"delivery,omitempty"`    // number; 0 = Public names it
+		Public    string      `json:"delivery_id,omitempty"` // public id, as somebody with a key wrote it
+		Metric    string      `json:"metric"`                // a word of delivery.Metrics, unsubscribed or resubscribed
+		Href      string      `json:"href,omitempty"`
+		Reason    string      `json:"reason,omitempty"`
+		Device    string      `json:"device,omitempty"`    // token of the device that a push went to
+		Timestamp int64       `json:"timestamp,omitempty"` // Unix seconds; 0 = receive time
+		Data      value.Value `json:"data,omitempty"`      // an in-app message's metadata
 	}
 )
 
