@@ -16,6 +16,7 @@ import (
 	lib "modernc.org/sqlite/lib"
 
 	"rapport.example/internal/fault"
+	"rapport.example/internal/store/walvfs"
 )
 
 // fileName is the database's name in the data folder.
@@ -83,12 +84,15 @@ func dsn(path string, pragmas ...string) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
 
-// openWriter sets what the guarantees rest on: WAL, and a sync of it at each commit. The WAL is written back by the
-// writer when it has grown to 128 MB, in one go: pages that many transactions touch are written back once. What is deleted is overwritten: pages that
-// fall free would else keep a deleted person's data in the file for long.
+// openWriter sets what the guarantees rest on: WAL, and a sync of it at each commit, on which walvfs relies as well. The WAL
+// is written back by the writer when it has grown to 128 MB, in one go: pages that many transactions touch are written back
+// once. What is deleted is overwritten: pages that fall free would else keep a deleted person's data in the file for long.
 func openWriter(path string) (*sqliteConn, error) {
+	if err := walvfs.Register(); err != nil {
+		return nil, err
+	}
 	c, err := (&sqlite.Driver{}).Open(dsn(path, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-131072)", "secure_delete(1)",
-		"wal_autocheckpoint(32000)", "journal_size_limit(134217728)"))
+		"wal_autocheckpoint(32000)", "journal_size_limit(134217728)")+"&vfs="+walvfs.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,205 @@
+// Package walvfs gathers what SQLite writes to its write-ahead log.
+//
+// SQLite writes each page of a transaction to the log with two system calls: a header of 24 bytes, and the page. The file
+// system of this package stands in front of SQLite's own for the log alone. Writes that follow each other are kept in memory
+// and go out together, at the latest when the log is synced, read, measured, cut or closed. With PRAGMA synchronous=FULL a
+// commit syncs the log before it tells other connections of it (https://sqlite.org/wal.html), so nobody looks for a page
+// that is not in the file yet, and a crash leaves what it would leave without this package: some part of an unfinished
+// transaction, which SQLite passes over.
+package walvfs
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"unsafe"
+
+	"modernc.org/libc"
+	lib "modernc.org/sqlite/lib"
+)
+
+// Name is the file system's name, which the parameter vfs of a DSN takes after Register.
+const Name = "rapport-wal"
+
+// room is how many bytes are gathered: 31 pages of 4 KiB with their headers fit. SQLite's own file system writes no more than
+// 128 KiB less one byte at a time.
+const room = 127 << 10
+
+// C's functions that this package calls or stands for, as SQLite's translation to Go has them.
+type (
+	openFunc     = func(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr) int32
+	closeFunc    = func(tls *libc.TLS, file uintptr) int32
+	readFunc     = func(tls *libc.TLS, file, to uintptr, n int32, at int64) int32
+	writeFunc    = func(tls *libc.TLS, file, from uintptr, n int32, at int64) int32
+	truncateFunc = func(tls *libc.TLS, file uintptr, size int64) int32
+	syncFunc     = func(tls *libc.TLS, file uintptr, flags int32) int32
+	sizeFunc     = func(tls *libc.TLS, file, size uintptr) int32
+)
+
+// system is what SQLite's calls back find by a pointer of theirs, for they carry nothing of ours. SQLite has one list of file
+// systems per process.
+var system struct {
+	once  sync.Once
+	err   error
+	base  *lib.Tsqlite3_vfs // SQLite's own
+	mu    sync.RWMutex
+	files map[uintptr]*file // open logs by their *lib.Tsqlite3_file
+}
+
+// file is an open log. SQLite uses it from one goroutine at a time.
+type file struct {
+	own     lib.Tsqlite3_io_methods // SQLite's
+	methods uintptr                 // ours, a *lib.Tsqlite3_io_methods
+	buf     uintptr                 // room bytes, 0 until the first write
+	n       int32                   // bytes in buf
+	at      int64                   // where in the log they belong
+}
+
+// Register makes the file system known to SQLite, once per process. It does not become the default.
+func Register() error {
+	system.once.Do(func() { system.err = register() })
+	return system.err
+}
+
+func register() error {
+	tls := libc.NewTLS()
+	defer tls.Close()
+	if rc := lib.Xsqlite3_initialize(tls); rc != lib.SQLITE_OK {
+		return fmt.Errorf("initialize SQLite: code %d", rc)
+	}
+	base := lib.Xsqlite3_vfs_find(tls, 0)
+	if base == 0 {
+		return errors.New("SQLite has no file system here")
+	}
+	name, err := libc.CString(Name)
+	if err != nil {
+		return fmt.Errorf("name the file system: %w", err)
+	}
+	mine := libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(lib.Tsqlite3_vfs{})))
+	if mine == 0 {
+		return errors.New("no memory for the file system")
+	}
+	system.base, system.files = at[lib.Tsqlite3_vfs](base), map[uintptr]*file{}
+	v := at[lib.Tsqlite3_vfs](mine)
+	*v = *system.base
+	v.FpNext, v.FzName, v.FxOpen = 0, name, pointer[openFunc](open)
+	if rc := lib.Xsqlite3_vfs_register(tls, mine, 0); rc != lib.SQLITE_OK {
+		return fmt.Errorf("register the file system: code %d", rc)
+	}
+	return nil
+}
+
+// at is what stands at an address of C's memory, which Go neither moves nor frees.
+func at[T any](p uintptr) *T { return *(**T)(unsafe.Pointer(&p)) }
+
+// pointer is how C has a function that is declared at the top of a package, and function the way back.
+func pointer[F any](f F) uintptr { return *(*uintptr)(unsafe.Pointer(&struct{ f F }{f})) }
+
+func function[F any](p uintptr) F { return *(*F)(unsafe.Pointer(&struct{ uintptr }{p})) }
+
+// open has SQLite open the file, and if it is a log puts our methods in front of SQLite's.
+func open(tls *libc.TLS, vfs, name, f uintptr, flags int32, out uintptr) int32 {
+	rc := function[openFunc](system.base.FxOpen)(tls, vfs, name, f, flags, out)
+	if rc != lib.SQLITE_OK || flags&lib.SQLITE_OPEN_WAL == 0 {
+		return rc
+	}
+	w := &file{own: *at[lib.Tsqlite3_io_methods](at[lib.Tsqlite3_file](f).FpMethods)}
+	w.methods = libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(w.own)))
+	if w.methods == 0 {
+		return rc // SQLite's own do as well
+	}
+	m := at[lib.Tsqlite3_io_methods](w.methods)
+	*m = w.own
+	m.FxClose, m.FxSync = pointer[closeFunc](closeLog), pointer[syncFunc](syncLog)
+	m.FxRead, m.FxWrite = pointer[readFunc](read), pointer[writeFunc](write)
+	m.FxTruncate, m.FxFileSize = pointer[truncateFunc](truncate), pointer[sizeFunc](size)
+	system.mu.Lock()
+	system.files[f] = w
+	system.mu.Unlock()
+	at[lib.Tsqlite3_file](f).FpMethods = w.methods
+	return rc
+}
+
+func find(f uintptr) *file {
+	system.mu.RLock()
+	defer system.mu.RUnlock()
+	return system.files[f]
+}
+
+// write keeps what follows on what is kept already, as far as there is room.
+func write(tls *libc.TLS, f, from uintptr, n int32, to int64) int32 {
+	w := find(f)
+	if w.n > 0 && (to != w.at+int64(w.n) || w.n+n > room) {
+		if rc := w.flush(tls, f); rc != lib.SQLITE_OK {
+			return rc
+		}
+	}
+	if w.buf == 0 {
+		w.buf = libc.Xmalloc(tls, room)
+	}
+	if w.buf == 0 || n > room {
+		return function[writeFunc](w.own.FxWrite)(tls, f, from, n, to)
+	}
+	if w.n == 0 {
+		w.at = to
+	}
+	copy(unsafe.Slice(at[byte](w.buf+uintptr(w.n)), n), unsafe.Slice(at[byte](from), n))
+	w.n += n
+	return lib.SQLITE_OK
+}
+
+// flush writes what is kept. When that fails it is forgotten, for SQLite gives the transaction up.
+func (w *file) flush(tls *libc.TLS, f uintptr) int32 {
+	n := w.n
+	if n == 0 {
+		return lib.SQLITE_OK
+	}
+	w.n = 0
+	return function[writeFunc](w.own.FxWrite)(tls, f, w.buf, n, w.at)
+}
+
+func read(tls *libc.TLS, f, to uintptr, n int32, from int64) int32 {
+	w := find(f)
+	if rc := w.flush(tls, f); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return function[readFunc](w.own.FxRead)(tls, f, to, n, from)
+}
+
+func truncate(tls *libc.TLS, f uintptr, size int64) int32 {
+	w := find(f)
+	if rc := w.flush(tls, f); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return function[truncateFunc](w.own.FxTruncate)(tls, f, size)
+}
+
+func syncLog(tls *libc.TLS, f uintptr, flags int32) int32 {
+	w := find(f)
+	if rc := w.flush(tls, f); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return function[syncFunc](w.own.FxSync)(tls, f, flags)
+}
+
+func size(tls *libc.TLS, f, to uintptr) int32 {
+	w := find(f)
+	if rc := w.flush(tls, f); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return function[sizeFunc](w.own.FxFileSize)(tls, f, to)
+}
+
+func closeLog(tls *libc.TLS, f uintptr) int32 {
+	w := find(f)
+	rc := w.flush(tls, f)
+	if last := function[closeFunc](w.own.FxClose)(tls, f); rc == lib.SQLITE_OK {
+		rc = last
+	}
+	system.mu.Lock()
+	delete(system.files, f)
+	system.mu.Unlock()
+	libc.Xfree(tls, w.buf)
+	libc.Xfree(tls, w.methods)
+	return rc
+}
