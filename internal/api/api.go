@@ -29,7 +29,7 @@ type Route struct {
 	// Fail may answer an error, also one from before the handler, in another way: then it returns nil. nil = every error is
 	// answered in the Shape.
 	Fail func(*Call, error) error
-	Doc      string  // one line
+	Doc  string // one line
 }
 
 // Handler answers one request. An error that it returns is written in the route's Shape, unless the response was begun.

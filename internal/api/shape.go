@@ -16,12 +16,12 @@ type Shape uint8
 
 // The shapes. A 401 of the first three is {"meta":{"error":…,"status":401}}.
 const (
-	MetaError  Shape = iota // {"meta":{"error":"…"}}: Track in general and /v1/send
-	MetaErrors              // {"meta":{"errors":["…"]}}: Track devices, events, segments
-	ItemErrors              // {"errors":[{"reason","field","message"}]}: Track v2, with batch_index on batches
-	AppErrors               // {"errors":[{"detail","status"}]}: App, with meta.error and meta.status on a 401
-	Problem                 // RFC 9457 problem details: admin
-	PipelineErrors          // {"meta":{"errors":["…"]},"code":"…","message":"…"}: Pipelines in strict mode
+	MetaError      Shape = iota // {"meta":{"error":"…"}}: Track in general and /v1/send
+	MetaErrors                  // {"meta":{"errors":["…"]}}: Track devices, events, segments
+	ItemErrors                  // {"errors":[{"reason","field","message"}]}: Track v2, with batch_index on batches
+	AppErrors                   // {"errors":[{"detail","status"}]}: App, with meta.error and meta.status on a 401
+	Problem                     // RFC 9457 problem details: admin
+	PipelineErrors              // {"meta":{"errors":["…"]},"code":"…","message":"…"}: Pipelines in strict mode
 )
 
 // statuses is the one table from kinds of faults to HTTP status codes.
