@@ -11,19 +11,21 @@ import (
 
 // Serve is what a server runs with. The tags are read by the command line.
 type Serve struct {
-	Data        string  `help:"Folder for everything that is kept. Default: ${default}." default:"./rapport-data" env:"RAPPORT_DATA" type:"path" placeholder:"DIR"`
-	Listen      string  `help:"Address to serve HTTP on. Default: ${default}." default:"127.0.0.1:8080" env:"RAPPORT_LISTEN" placeholder:"HOST:PORT"`
-	DatabaseURL string  `name:"database-url" help:"PostgreSQL 15 or newer, as postgres://user:password@host/database. Default: SQLite in the data folder." env:"RAPPORT_DATABASE_URL" placeholder:"URL"`
-	NATSURL     string  `name:"nats-url" help:"NATS JetStream cluster for the log, as nats://host:4222,nats://…. Default: a server inside this process." env:"RAPPORT_NATS_URL" placeholder:"URL"`
-	SMTPURL     string  `name:"smtp-url" help:"Mail server, as smtp://user:password@host:587?tls=starttls (off, starttls or implicit; off only on loopback). Default: the development mailbox." env:"RAPPORT_SMTP_URL" placeholder:"URL"`
-	Limits      string  `help:"Rate limits: vendor (the published ones) or off." enum:"vendor,off" default:"vendor" env:"RAPPORT_LIMITS"`
-	LimitTrack  float64 `help:"Track API requests per second and workspace; 0 = none. Default: ${default}." default:"100" env:"RAPPORT_LIMIT_TRACK" placeholder:"N"`
-	LimitApp    float64 `help:"App API requests per second and workspace; 0 = none. Default: ${default}." default:"10" env:"RAPPORT_LIMIT_APP" placeholder:"N"`
-	LimitSend   float64 `help:"Transactional sends per second and workspace; 0 = none. Default: ${default}." default:"100" env:"RAPPORT_LIMIT_SEND" placeholder:"N"`
-	BaseURL     string  `name:"base-url" help:"Address under which people reach links in messages. Default: that of --listen." env:"RAPPORT_BASE_URL" placeholder:"URL"`
-	LogLevel    string  `help:"Least level that is logged: debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"RAPPORT_LOG_LEVEL"`
-	LogFormat   string  `help:"Form of log lines: text or json." enum:"text,json" default:"text" env:"RAPPORT_LOG_FORMAT"`
-	Region      string  `help:"Region that GET /api/v1/accounts/region answers: us or eu." enum:"us,eu" default:"us" env:"RAPPORT_REGION"`
+	Data           string  `help:"Folder for everything that is kept. Default: ${default}." default:"./rapport-data" env:"RAPPORT_DATA" type:"path" placeholder:"DIR"`
+	Listen         string  `help:"Address to serve HTTP on. Default: ${default}." default:"127.0.0.1:8080" env:"RAPPORT_LISTEN" placeholder:"HOST:PORT"`
+	DatabaseURL    string  `name:"database-url" help:"PostgreSQL 15 or newer, as postgres://user:password@host/database. Default: SQLite in the data folder." env:"RAPPORT_DATABASE_URL" placeholder:"URL"`
+	NATSURL        string  `name:"nats-url" help:"NATS JetStream cluster for the log, as nats://host:4222,nats://…. Default: a server inside this process." env:"RAPPORT_NATS_URL" placeholder:"URL"`
+	SMTPURL        string  `name:"smtp-url" help:"Mail server, as smtp://user:password@host:587?tls=starttls (off, starttls or implicit; off only on loopback). Default: the development mailbox." env:"RAPPORT_SMTP_URL" placeholder:"URL"`
+	Limits         string  `help:"Rate limits: vendor (the published ones) or off." enum:"vendor,off" default:"vendor" env:"RAPPORT_LIMITS"`
+	LimitTrack     float64 `help:"Track API requests per second and workspace; 0 = none. Default: ${default}." default:"100" env:"RAPPORT_LIMIT_TRACK" placeholder:"N"`
+	LimitApp       float64 `help:"App API requests per second and workspace; 0 = none. Default: ${default}." default:"10" env:"RAPPORT_LIMIT_APP" placeholder:"N"`
+	LimitSend      float64 `help:"Transactional sends per second and workspace; 0 = none. Default: ${default}." default:"100" env:"RAPPORT_LIMIT_SEND" placeholder:"N"`
+	LimitOpen      float64 `help:"Reports about messages, which need no key, per second and client address; 0 = none. Default: ${default}." default:"100" env:"RAPPORT_LIMIT_OPEN" placeholder:"N"`
+	LimitPipelines float64 `help:"Pipelines API requests per second and workspace; 0 = none. Default: ${default}." default:"1000" env:"RAPPORT_LIMIT_PIPELINES" placeholder:"N"`
+	BaseURL        string  `name:"base-url" help:"Address under which people reach links in messages. Default: that of --listen." env:"RAPPORT_BASE_URL" placeholder:"URL"`
+	LogLevel       string  `help:"Least level that is logged: debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"RAPPORT_LOG_LEVEL"`
+	LogFormat      string  `help:"Form of log lines: text or json." enum:"text,json" default:"text" env:"RAPPORT_LOG_FORMAT"`
+	Region         string  `help:"Region that GET /api/v1/accounts/region answers: us or eu." enum:"us,eu" default:"us" env:"RAPPORT_REGION"`
 
 	Keys Keys `embed:"" group:"Credentials of the first workspace (environment only; generated and printed once where not set)"`
 
@@ -65,7 +67,7 @@ func (s *Serve) Validate() error {
 	for _, l := range []struct {
 		flag string
 		v    float64
-	}{{"--limit-track", s.LimitTrack}, {"--limit-app", s.LimitApp}, {"--limit-send", s.LimitSend}} {
+	}{{"--limit-track", s.LimitTrack}, {"--limit-app", s.LimitApp}, {"--limit-send", s.LimitSend}, {"--limit-open", s.LimitOpen}, {"--limit-pipelines", s.LimitPipelines}} {
 		if l.v < 0 {
 			return fault.Field(l.flag, "must be 0 or more")
 		}

@@ -26,6 +26,24 @@ func (s State) String() string {
 	return [...]string{"", "queued", "in flight", "sent", "failed", "bounced", "suppressed", "outcome unknown"}[s]
 }
 
+// Metrics returns the words by which what became of a message of a channel is reported: email, webhook, push, in_app, sms or
+// slack (track-api §4); nil for another channel.
+func Metrics(channel string) []string {
+	switch channel {
+	case "email", "webhook":
+		return []string{"bounced", "clicked", "converted", "deferred", "delivered", "dropped", "opened", "spammed"}
+	case "push":
+		return []string{"converted", "delivered", "opened"}
+	case "in_app":
+		return []string{"clicked", "converted", "opened"}
+	case "sms":
+		return []string{"bounced", "clicked", "delivered", "opened"}
+	case "slack":
+		return []string{"clicked", "converted", "delivered", "opened"}
+	}
+	return nil
+}
+
 // Delivery is one message to one person.
 type Delivery struct {
 	Workspace     int64

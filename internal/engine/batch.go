@@ -28,8 +28,9 @@ type batch struct {
 	drops      map[person.Key]bool   // keys to delete, before the puts
 	suppressed map[string]bool       // by keyed hash
 	deliveries map[DeliveryRef]*delivery.Delivery
-	touched    []*delivery.Delivery // of these, the ones to write
-	timers     map[timerKey]int64   // where each touched timer stands now; 0 = dropped
+	publics    map[DeliveryKey]*delivery.Delivery // of those, the ones that ops name by public id
+	touched    []*delivery.Delivery               // of these, the ones to write
+	timers     map[timerKey]int64                 // where each touched timer stands now; 0 = dropped
 	heaps      map[*tenant]*timerHeap
 	history    map[historyKey][]event.Activity
 	past       map[person.Ref][]event.Activity // of those whom merges name as secondary
@@ -75,6 +76,8 @@ type work struct {
 	refs []DeliveryRef
 	form string // id of the form that is submitted
 
+	public DeliveryKey // of a delivery that is named by its public id
+
 	secondary person.Identifier // whom a merge makes part of another
 	anonymous person.Key        // the anonymous id that somebody receives
 }
@@ -85,7 +88,7 @@ func (p *partition) newBatch() *batch {
 		people: map[person.Ref]*subject{}, keys: map[person.Key]uint32{}, puts: map[person.Key]uint32{}, drops: map[person.Key]bool{}, suppressed: map[string]bool{},
 		deliveries: map[DeliveryRef]*delivery.Delivery{}, timers: map[timerKey]int64{}, heaps: map[*tenant]*timerHeap{}, history: map[historyKey][]event.Activity{},
 		past: map[person.Ref][]event.Activity{}, nobodys: map[person.Key][]event.Activity{}, unheld: map[person.Key]int{},
-		forms: map[FormRef]*Form{}, changed: map[FormRef]bool{},
+		publics: map[DeliveryKey]*delivery.Delivery{}, forms: map[FormRef]*Form{}, changed: map[FormRef]bool{},
 	}
 }
 
@@ -253,6 +256,7 @@ func (b *batch) push(d dueTimer) {
 func (b *batch) load(ctx context.Context, tx Tx, works []*work, due []timer.Timer) error {
 	var keys []person.Key
 	var refs []DeliveryRef
+	var publics []DeliveryKey
 	grow := map[*tenant]int{}
 	for _, w := range works {
 		for _, k := range w.keys {
@@ -263,6 +267,9 @@ func (b *batch) load(ctx context.Context, tx Tx, works []*work, due []timer.Time
 		}
 		grow[w.t]++
 		refs = append(refs, w.refs...)
+		if w.public != (DeliveryKey{}) {
+			publics = append(publics, w.public)
+		}
 	}
 	found, err := resolve(ctx, tx, keys)
 	if err != nil {
@@ -277,6 +284,9 @@ func (b *batch) load(ctx context.Context, tx Tx, works []*work, due []timer.Time
 		return err
 	}
 	if err := b.loadDeliveries(ctx, tx, refs, people); err != nil {
+		return err
+	}
+	if err := b.loadPublics(ctx, tx, publics, people); err != nil {
 		return err
 	}
 	if err := b.loadForms(ctx, tx, works); err != nil {
@@ -321,6 +331,30 @@ func (b *batch) loadDeliveries(ctx context.Context, tx Tx, refs []DeliveryRef, p
 	for i := range list {
 		d := &list[i]
 		b.deliveries[DeliveryRef{d.Workspace, d.ID}] = d
+		if d.Person != 0 {
+			people[person.Ref{Workspace: d.Workspace, Ordinal: d.Person}] = true
+		}
+	}
+	return nil
+}
+
+// loadPublics reads the deliveries that ops name by public id; one that is in hand already stays the same.
+func (b *batch) loadPublics(ctx context.Context, tx Tx, keys []DeliveryKey, people map[person.Ref]bool) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	list, err := tx.PublicDeliveries(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		ref := DeliveryRef{list[i].Workspace, list[i].ID}
+		d := b.deliveries[ref]
+		if d == nil {
+			d = &list[i]
+			b.deliveries[ref] = d
+		}
+		b.publics[DeliveryKey{d.Workspace, d.Public}] = d
 		if d.Person != 0 {
 			people[person.Ref{Workspace: d.Workspace, Ordinal: d.Person}] = true
 		}

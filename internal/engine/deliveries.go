@@ -73,6 +73,9 @@ func (b *batch) outcome(w *work, pl ingest.OutcomePayload) error {
 		w.t.queued = earlier(w.t.queued, d.Due)
 	case delivery.Sent:
 		metric, outcome = "sent", "sent"
+		if d.Metrics.Get("bounced") != nil { // the report of that was faster
+			d.State = delivery.Bounced
+		}
 	case delivery.Bounced:
 		metric = "bounced"
 	case delivery.Suppressed:
@@ -121,56 +124,6 @@ func (b *batch) put(d *delivery.Delivery) {
 		}
 	}
 	b.touched = append(b.touched, d)
-}
-
-// measure keeps the first time of a metric and notes the activity. Without a person, who was deleted then, the activity
-// says nothing that was meant for them: neither the mail server's words nor the link.
-func (b *batch) measure(w *work, s *subject, d *delivery.Delivery, metric, reason, href string) {
-	if d.Metrics.Get(metric) == nil {
-		var m value.Builder
-		for k, v := range d.Metrics.Fields() {
-			m.Set(k, v)
-		}
-		d.Metrics = m.Set(metric, value.Int(w.now/1000)).Value()
-		b.put(d)
-	}
-	var data value.Builder
-	data.Set("delivery_id", text(d.Public))
-	if d.Campaign != 0 {
-		data.Set("campaign_id", value.Int(d.Campaign)).Set("action_id", value.Int(d.ActionID))
-	}
-	if reason != "" && s != nil {
-		data.Set("reason", text(reason))
-	}
-	if href != "" && s != nil {
-		data.Set("href", text(href))
-	}
-	b.note(w.t, s, event.Activity{Type: event.Message, Name: metric + "_email", At: w.now, Received: w.now, Data: data.Value()})
-}
-
-// metric records an open, a click or an unsubscribe. A click without an open before makes one, as the vendor does.
-func (b *batch) metric(w *work, pl ingest.MetricPayload) error {
-	d := b.deliveries[DeliveryRef{w.t.ID, pl.Delivery}]
-	if d == nil {
-		return nil
-	}
-	s := b.people[person.Ref{Workspace: w.t.ID, Ordinal: d.Person}]
-	if s != nil && s.gone {
-		s = nil
-	}
-	if pl.Metric == "clicked" && d.Metrics.Get("opened") == nil {
-		b.measure(w, s, d, "opened", "", "")
-	}
-	b.measure(w, s, d, pl.Metric, "", pl.Href)
-	if pl.Metric != "unsubscribed" || s == nil || s.doc.Unsubscribed {
-		return nil
-	}
-	s.doc.Unsubscribed, s.dirty = true, true
-	b.note(w.t, s, event.Activity{
-		Type: event.AttributeChange, At: w.now, Received: w.now,
-		Data: object("unsubscribed", object("from", value.False, "to", value.True)),
-	})
-	return b.settle(s, w.now, touched{attributes: []string{"unsubscribed"}})
 }
 
 // claim takes due deliveries in flight and hands them to the deliverer, as many as it has room for. Consent is decided

@@ -65,6 +65,9 @@ func (w *work) read() error {
 		w.want(pl.Primary)
 		w.want(pl.Secondary)
 		w.secondary = pl.Secondary.Identifier()
+		if pl.Alias && pl.Secondary.ID != "" {
+			w.receives(person.Identifier{Type: person.ByAnonymous, Value: pl.Secondary.ID})
+		}
 		w.do = func(b *batch, w *work) error { return b.merge(w, pl) }
 	case ingest.AddDevice, ingest.DeleteDevice:
 		pl, err := ingest.Decode[ingest.DevicePayload](w.op)
@@ -102,10 +105,21 @@ func (w *work) read() error {
 		if err != nil {
 			return err
 		}
-		w.refs = append(w.refs, DeliveryRef{w.t.ID, pl.Delivery})
+		if pl.Public != "" {
+			w.public = DeliveryKey{w.t.ID, pl.Public}
+		} else {
+			w.refs = append(w.refs, DeliveryRef{w.t.ID, pl.Delivery})
+		}
 		w.do = func(b *batch, w *work) error { return b.metric(w, pl) }
 	case ingest.Form:
 		return w.readForm()
+	case ingest.Refused:
+		pl, err := ingest.Decode[ingest.RefusedPayload](w.op)
+		if err != nil {
+			return err
+		}
+		w.want(pl.By)
+		w.do = func(b *batch, w *work) error { return b.refused(w, pl) }
 	default:
 		return fmt.Errorf("op %s has the unknown kind %d", w.op.ID, w.op.Kind)
 	}

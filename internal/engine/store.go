@@ -75,6 +75,8 @@ type Tx interface {
 	// NextTimer is the earliest due time of a workspace's timers, 0 if there is none.
 	NextTimer(ctx context.Context, workspace int64) (int64, error)
 	Deliveries(ctx context.Context, refs []DeliveryRef) ([]delivery.Delivery, error)
+	// PublicDeliveries reads the deliveries that exist by their public ids.
+	PublicDeliveries(ctx context.Context, keys []DeliveryKey) ([]delivery.Delivery, error)
 	// DueDeliveries lists queued deliveries of a workspace with Due ≤ now, oldest first; and in-flight ones with Lease < now.
 	DueDeliveries(ctx context.Context, workspace, now int64, limit int) ([]delivery.Delivery, error)
 	// NextDelivery is the earliest of queued deliveries' Due and in-flight ones' Lease in a workspace, 0 if there is none.

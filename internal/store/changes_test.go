@@ -393,6 +393,11 @@ func TestPlans(t *testing.T) {
 			func() error { _, err := tx.NextDelivery(ctx, 1); return err },
 			func() error { _, err := tx.Suppressed(ctx, 1, [][]byte{{1}}); return err },
 			func() error { _, err := tx.Pieces(ctx, []engine.PieceKey{piece}); return err },
+			func() error {
+				_, err := tx.PublicDeliveries(ctx, []engine.DeliveryKey{{Workspace: 1, Public: "p"}})
+				return err
+			},
+			func() error { _, _, _, err := db.FindDelivery(ctx, "p"); return err },
 			func() error { _, err := tx.Forms(ctx, []engine.FormRef{{Workspace: 1, ID: "f"}}); return err },
 			func() error { _, err := db.Forms(ctx, 1, "", 9); return err },
 		} {

@@ -78,6 +78,15 @@ func (db *DB) Delivery(ctx context.Context, ws int64, public string) (*delivery.
 	return &all[0], nil
 }
 
+// FindDelivery finds the delivery with a public id in whatever workspace it is: its number, 0 if there is none, with the
+// workspace and its partition.
+func (db *DB) FindDelivery(ctx context.Context, public string) (workspace int64, partition int32, number int64, err error) {
+	const sql = `SELECT d.workspace, w.partition_id, d.id FROM deliveries d CROSS JOIN workspaces w WHERE d.public_id = $1 AND w.id = d.workspace`
+	var p int64
+	_, err = db.queryOne(ctx, sql, []any{clean(public)}, &workspace, &p, &number)
+	return workspace, int32(p), number, err
+}
+
 // CountSent counts the deliveries that a provider took.
 func (db *DB) CountSent(ctx context.Context, ws int64) (n int64, err error) {
 	_, err = db.queryOne(ctx, `SELECT count(*) FROM deliveries WHERE workspace = $1 AND state = 3`, []any{ws}, &n)

@@ -64,6 +64,17 @@ func (t *tx) Deliveries(ctx context.Context, refs []engine.DeliveryRef) ([]deliv
 	return lookUp(ctx, t.c, sql, keys, scanDelivery)
 }
 
+// PublicDeliveries is part of engine.Tx.
+func (t *tx) PublicDeliveries(ctx context.Context, keys []engine.DeliveryKey) ([]delivery.Delivery, error) {
+	const sql = `WITH k (workspace, public_id) AS ({rows})
+		SELECT ` + deliveryColumns + ` FROM k CROSS JOIN deliveries d WHERE d.public_id = k.public_id AND d.workspace = k.workspace`
+	rows := set{
+		col(keys, func(k engine.DeliveryKey) int64 { return k.Workspace }),
+		col(keys, func(k engine.DeliveryKey) string { return clean(k.Public) }),
+	}
+	return lookUp(ctx, t.c, sql, rows, scanDelivery)
+}
+
 const (
 	queuedSQL = `SELECT ` + deliveryColumns + ` FROM deliveries d
 		WHERE d.workspace = $1 AND d.state = 1 AND d.due <= $2 ORDER BY d.due, d.id LIMIT $3`

@@ -114,3 +114,14 @@ next:
 	}
 	return b.Value()
 }
+
+// with returns an object with one member set, as its last.
+func with(v value.Value, name string, f value.Value) value.Value {
+	var b value.Builder
+	for n, old := range v.Fields() {
+		if n != name {
+			b.Set(n, old)
+		}
+	}
+	return b.Set(name, f).Value()
+}

@@ -57,7 +57,8 @@ type effects struct {
 	names  map[int64]string // of segments
 	people map[uint32]string
 	last   int64             // activity told already
-	told   map[string]string // of forms
+	told   map[string]string // of forms and deliveries
+	sent   []string          // public ids of the deliveries that <sent 1> and so on stand for
 }
 
 func newEffects(t *testing.T, db *store.DB) *effects {
@@ -74,7 +75,8 @@ func (e *effects) cio(ordinal int) string {
 	return id.CIO(e.w.DB.Secret(), e.w.Workspace.ID, uint32(ordinal))
 }
 
-// in fills in what an archive cannot know or show well: <cio 2> is the second person's cio id, <x 1001> that many x,
+// in fills in what an archive cannot know or show well: <cio 2> is the second person's cio id, <sent 2> the id of a mail
+// that was sent to somebody with the id sent-2, who comes to be where it is mentioned first, <x 1001> that many x,
 // <attributes 301> that many members of an object, <nested 300> an object that deep, <byte ff> a byte.
 func (e *effects) in(text []byte) []byte {
 	return marks.ReplaceAllFunc(text, func(mark []byte) []byte {
@@ -90,6 +92,8 @@ func (e *effects) in(text []byte) []byte {
 		switch string(m[1]) {
 		case "cio":
 			return []byte(e.cio(int(n)))
+		case "sent":
+			return []byte(e.delivery(int(n)))
 		case "x":
 			return bytes.Repeat([]byte("x"), int(n))
 		case "attributes":
@@ -103,15 +107,31 @@ func (e *effects) in(text []byte) []byte {
 }
 
 var (
-	marks = regexp.MustCompile(`<(cio|x|attributes|nested|byte) ([0-9a-f]+)>`)
+	marks = regexp.MustCompile(`<(cio|sent|x|attributes|nested|byte) ([0-9a-f]+)>`)
 	runs  = regexp.MustCompile(`x{50,}|(?:\{"a":){10,}1\}+|"a0":0(?:,"a\d+":\d+)*|"a0":\{"from":null,"to":0\}(?:,"a\d+":\{"from":null,"to":\d+\})*`)
 	opID  = regexp.MustCompile(`"op":"[0-9A-Z]{26}"`)
 )
+
+// delivery is the id of the nth mail that was sent.
+func (e *effects) delivery(n int) string {
+	for len(e.sent) < n {
+		who := fmt.Sprintf("sent-%d", len(e.sent)+1)
+		op := e.w.Op(ingest.Send, ingest.SendPayload{By: ingest.By{ID: who}, To: "{{customer.email}}", From: "hello@acme.example", Subject: "Hi", Body: "Hi"})
+		e.w.Do(e.w.Identify(who, `{"email":"`+who+`@example.com"}`), op)
+		e.sent = append(e.sent, id.Delivery(e.w.DB.Secret(), e.w.Workspace.ID, "op:"+op.ID))
+		e.w.Sent(len(e.sent))
+		e.of(nil) // what making it left is no effect of the archive's ops
+	}
+	return e.sent[n-1]
+}
 
 // out is the way back of in.
 func (e *effects) out(text string) string {
 	for i := 1; i <= most; i++ {
 		text = strings.ReplaceAll(text, e.cio(i), fmt.Sprintf("<cio %d>", i))
+	}
+	for i, public := range e.sent {
+		text = strings.ReplaceAll(text, public, fmt.Sprintf("<sent %d>", i+1))
 	}
 	text = runs.ReplaceAllStringFunc(text, func(run string) string {
 		switch run[0] {
@@ -157,6 +177,7 @@ func (e *effects) of(ops []ingest.Op) []byte {
 		e.people[i] = now
 	}
 	e.forms(&b)
+	e.deliveries(&b)
 	return []byte(e.out(b.String()))
 }
 
@@ -172,6 +193,28 @@ func (e *effects) forms(b *bytes.Buffer) {
 			b.WriteString(now)
 		}
 		e.told[f.ID] = now
+	}
+}
+
+// deliveries tells the mails that changed: their state and metrics.
+func (e *effects) deliveries(b *bytes.Buffer) {
+	for i, public := range e.sent {
+		d, err := e.w.DB.Delivery(e.t.Context(), e.w.Workspace.ID, public)
+		if err != nil || d == nil {
+			e.t.Fatalf("delivery %d: %v, %v", i+1, d, err)
+		}
+		now := fmt.Sprintf("delivery %d %s", i+1, d.State)
+		if d.Reason != "" {
+			now += fmt.Sprintf(" because %q", d.Reason)
+		}
+		sep := ": "
+		for name := range d.Metrics.Fields() {
+			now, sep = now+sep+name, ", "
+		}
+		if now += "\n"; e.told[public] != now {
+			b.WriteString(now)
+		}
+		e.told[public] = now
 	}
 }
 
@@ -195,7 +238,7 @@ func (e *effects) activities(b *bytes.Buffer) {
 		} else {
 			fmt.Fprintf(b, " of person %d", a.Person)
 		}
-		if a.At != start.UnixMilli() {
+		if !atStart(a.At) {
 			fmt.Fprintf(b, " at %s", when(a.At))
 		}
 		if a.ID != "" {
@@ -207,12 +250,15 @@ func (e *effects) activities(b *bytes.Buffer) {
 		if a.Data != nil {
 			fmt.Fprintf(b, " %s", a.Data)
 		}
-		if a.Received != start.UnixMilli() || a.Type == event.Rejected {
+		if !atStart(a.Received) || a.Type == event.Rejected {
 			e.t.Errorf("activity %+v", a)
 		}
 		b.WriteByte('\n')
 	}
 }
+
+// atStart reports whether a moment is that of the requests. Where mails were sent first the workspace's clock has ticked.
+func atStart(ms int64) bool { return start.UnixMilli() <= ms && ms < start.Add(40*time.Second).UnixMilli() }
 
 func when(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05Z") }
 
@@ -230,7 +276,7 @@ func (e *effects) person(d *person.Document) string {
 	if d.Unsubscribed {
 		b.WriteString(" unsubscribed")
 	}
-	if d.FirstEvent != 0 && d.FirstEvent != start.UnixMilli() {
+	if d.FirstEvent != 0 && !atStart(d.FirstEvent) {
 		fmt.Fprintf(&b, " first event %s", when(d.FirstEvent))
 	}
 	b.WriteByte('\n')
@@ -257,7 +303,7 @@ func (e *effects) person(d *person.Document) string {
 }
 
 func at(s int64) string {
-	if s == start.Unix() {
+	if atStart(s * 1000) {
 		return ""
 	}
 	return " at " + strconv.FormatInt(s, 10)

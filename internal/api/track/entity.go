@@ -8,6 +8,7 @@ import (
 	"rapport.example/internal/event"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/ingest"
+	"rapport.example/internal/person"
 	"rapport.example/internal/value"
 )
 
@@ -25,6 +26,7 @@ var operations = map[pair]func(reader, value.Value) (ingest.Kind, value.Value, e
 	{"person", "screen"}:        eventOp(event.Screen),
 	{"person", "add_device"}:    deviceOp(ingest.AddDevice),
 	{"person", "delete_device"}: deviceOp(ingest.DeleteDevice),
+	{"delivery", "event"}:       deliveryOp,
 	{"person", "merge"}:         mergeOp,
 }
 
@@ -32,7 +34,7 @@ var operations = map[pair]func(reader, value.Value) (ingest.Kind, value.Value, e
 var known = map[pair]bool{
 	{"person", "add_relationships"}: true, {"person", "delete_relationships"}: true,
 	{"object", "identify"}: true, {"object", "identify_anonymous"}: true, {"object", "delete"}: true,
-	{"object", "add_relationships"}: true, {"object", "delete_relationships"}: true, {"delivery", "event"}: true,
+	{"object", "add_relationships"}: true, {"object", "delete_relationships"}: true,
 }
 
 // entity carries out one operation.
@@ -96,6 +98,16 @@ func (r reader) operation(v value.Value) (ingest.Kind, value.Value, error) {
 	if len(v) > MaxEntity {
 		return 0, nil, fault.New(fault.TooLarge, "the operation is larger than %d bytes", MaxEntity)
 	}
+	return r.parse(v)
+}
+
+// Parse reads one v2 operation for a surface that writes its own messages as operations: the kind and payload of its op.
+// Strict is what X-Strict-Mode asks of a request. Its size is not looked at.
+func Parse(v value.Value, strict bool) (ingest.Kind, value.Value, error) {
+	return reader{strict}.parse(v)
+}
+
+func (r reader) parse(v value.Value) (ingest.Kind, value.Value, error) {
 	if err := noNUL(v); err != nil {
 		return 0, nil, err
 	}
@@ -124,8 +136,8 @@ func unknown(p pair) error {
 
 func identifyOp(r reader, v value.Value) (ingest.Kind, value.Value, error) {
 	var p ingest.IdentifyPayload
-	var err error
-	if p.By, err = identifiers("identifiers", v.Get("identifiers")); err != nil {
+	anonymous, err := visitor(v.Get("identifiers"), &p.By)
+	if err != nil {
 		return 0, nil, err
 	}
 	if err = relationships("cio_relationships", v.Get("cio_relationships")); err != nil {
@@ -137,6 +149,9 @@ func identifyOp(r reader, v value.Value) (ingest.Kind, value.Value, error) {
 	attributes, err := object("attributes", v.Get("attributes"))
 	if err != nil {
 		return 0, nil, err
+	}
+	if anonymous != "" {
+		attributes = with(attributes, "anonymous_id", value.Quote(anonymous))
 	}
 	if err = r.attributes("attributes.", attributes, &p); err != nil {
 		return 0, nil, err
@@ -157,8 +172,14 @@ func personOp(kind ingest.Kind) func(reader, value.Value) (ingest.Kind, value.Va
 func eventOp(t event.Type) func(reader, value.Value) (ingest.Kind, value.Value, error) {
 	return func(r reader, v value.Value) (ingest.Kind, value.Value, error) {
 		p := ingest.EventPayload{Type: uint8(t)}
-		by, wrong := identifiers("identifiers", v.Get("identifiers"))
-		p.By = by
+		anonymous, wrong := visitor(v.Get("identifiers"), &p.By)
+		p.Anonymous = anonymous
+		if id := v.Get("anonymous_id"); anonymous == "" && !absent(id) { // of a person who receives it, as in version 1
+			var err error
+			if p.Anonymous, err = text("anonymous_id", id, true, person.MaxID); err != nil && r.strict {
+				wrong = errors.Join(wrong, err)
+			}
+		}
 		_, err := r.event(v, "attributes", &p)
 		if err = errors.Join(wrong, err); err != nil {
 			return 0, nil, err

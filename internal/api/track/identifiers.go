@@ -47,6 +47,21 @@ func identifiers(field string, v value.Value) (ingest.By, error) {
 	return by, nil
 }
 
+// visitor reads the identifiers of an operation that may be about somebody who has none yet but an anonymous_id, which other
+// programs that speak this API send in the identifiers' place.
+func visitor(v value.Value, by *ingest.By) (anonymous string, err error) {
+	a := v.Get("anonymous_id")
+	alone := !absent(a)
+	for name, f := range v.Fields() {
+		alone = alone && (absent(f) || name == "anonymous_id")
+	}
+	if !alone {
+		*by, err = identifiers("identifiers", v)
+		return "", err
+	}
+	return text("identifiers.anonymous_id", a, true, person.MaxID)
+}
+
 var idTypes = map[string]person.KeyType{"id": person.ByID, "email": person.ByEmail, "cio_id": person.ByCIO}
 
 // identifier reads one identifier of a known type. Numbers are taken as their text; a cio_ prefix is cut.

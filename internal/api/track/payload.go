@@ -15,7 +15,7 @@ func encodeBy(by ingest.By) value.Value {
 		b.Set("cio_id", value.Quote(by.CIO))
 	case by.Email != "":
 		b.Set("email", value.Quote(by.Email))
-	default:
+	case by.ID != "":
 		b.Set("id", value.Quote(by.ID))
 	}
 	return b.Value()

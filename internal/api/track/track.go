@@ -31,9 +31,10 @@ const (
 
 // Options is what the surface works with.
 type Options struct {
-	Log     api.Appender
-	BaseURL string // answered by accounts/region; "" = the scheme and host of the request
-	Region  string // answered by accounts/region; "" = us
+	Log        api.Appender
+	Deliveries Deliveries
+	BaseURL    string // answered by accounts/region; "" = the scheme and host of the request
+	Region     string // answered by accounts/region; "" = us
 }
 
 // Routes is the surface's table.
@@ -42,7 +43,7 @@ func Routes(o Options) []api.Route {
 		o.Region = "us"
 	}
 	s := &surface{o}
-	return append(s.v1(), s.later()...)
+	return append(s.v1(), s.reports()...)
 }
 
 type surface struct{ o Options }
@@ -65,23 +66,6 @@ func (s *surface) v1() []api.Route {
 		{Method: http.MethodPost, Path: "/api/v1/forms/{form_id}/submit", Auth: key, Limit: class, Shape: api.MetaErrors, MaxBody: MaxForm, Request: FormBody{}, Handler: s.form, Doc: "Submits a form of a person; a form that is new comes to be."},
 		{Method: http.MethodPost, Path: "/api/v2/entity", Auth: key, Limit: class, Shape: api.ItemErrors, MaxBody: MaxEntity, Request: Operation{}, Response: Done{}, Handler: s.entity, Doc: "Carries out one operation."},
 		{Method: http.MethodPost, Path: "/api/v2/batch", Auth: key, Limit: class, Shape: api.ItemErrors, MaxBody: MaxBatch, Request: Batch{}, Response: Done{}, Handler: s.batch, Doc: "Carries out many operations; 207 when some are invalid."},
-	}
-}
-
-// later lists what the vendor has and this program does not yet, so that callers learn it instead of a 404.
-func (s *surface) later() []api.Route {
-	route := func(path, what string, auth api.Auth, shape api.Shape) api.Route {
-		return api.Route{
-			Method: http.MethodPost, Path: path, Auth: auth, Limit: api.LimitTrack, Shape: shape, Doc: "Not built yet: " + what + ".",
-			Handler: func(*api.Call) error { return fault.New(fault.Unsupported, "%s not supported yet", what) },
-		}
-	}
-	return []api.Route{
-		route("/api/v1/metrics", "reporting delivery metrics is", api.Open, api.MetaError),
-		route("/api/v1/push/events", "reporting push events is", api.Open, api.MetaError),
-		route("/push/events", "reporting push events is", api.Open, api.MetaError),
-		route("/api/v1/cio_deliveries/events", "reporting in-app events is", api.Open, api.MetaError),
-		route("/unsubscribe/{delivery_id}", "unsubscribing through the API is", api.Open, api.MetaError),
 	}
 }
 

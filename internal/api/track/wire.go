@@ -57,6 +57,40 @@ type (
 		Data map[string]string `json:"data"`
 	}
 
+	// Metric is the body of POST /api/v1/metrics.
+	Metric struct {
+		DeliveryID string `json:"delivery_id"`
+		Metric     string `json:"metric"` // bounced, clicked, converted, deferred, delivered, dropped, opened or spammed
+		Timestamp  int64  `json:"timestamp,omitempty"`
+		Recipient  string `json:"recipient,omitempty"`
+		Reason     string `json:"reason,omitempty"`
+		Href       string `json:"href,omitempty"`
+	}
+
+	// PushEvent is the body of POST …/push/events.
+	PushEvent struct {
+		DeliveryID string `json:"delivery_id"`
+		Event      string `json:"event"` // converted, delivered or opened
+		DeviceID   string `json:"device_id,omitempty"`
+		Timestamp  int64  `json:"timestamp,omitempty"`
+	}
+
+	// InAppEvent is the body of POST /api/v1/cio_deliveries/events.
+	InAppEvent struct {
+		Type    string `json:"type"` // in_app
+		Payload struct {
+			DeliveryID string      `json:"delivery_id"`
+			Event      string      `json:"event"` // clicked, converted or opened
+			Timestamp  int64       `json:"timestamp,omitempty"`
+			Metadata   value.Value `json:"metadata,omitempty"`
+		} `json:"payload"`
+	}
+
+	// Unsubscribe is the body of POST /unsubscribe/{delivery_id}.
+	Unsubscribe struct {
+		Unsubscribe bool `json:"unsubscribe"` // false takes an unsubscribe back
+	}
+
 	// Operation is one v2 operation.
 	Operation struct {
 		Type        string            `json:"type"`

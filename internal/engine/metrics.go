@@ -1,0 +1,207 @@
+package engine
+
+import (
+	"rapport.example/internal/delivery"
+	"rapport.example/internal/event"
+	"rapport.example/internal/ingest"
+	"rapport.example/internal/person"
+	"rapport.example/internal/value"
+)
+
+// DeliveryKey names a delivery by its public id.
+type DeliveryKey struct {
+	Workspace int64
+	Public    string
+}
+
+// reaction is one metric of a delivery, as it is noted.
+type reaction struct {
+	metric, reason, href string
+	at                   int64       // Unix ms of the workspace's clock; 0 = now
+	more                 value.Value // what a client told besides
+}
+
+// metric records what became of a message, as links, programs and providers report it.
+func (b *batch) metric(w *work, pl ingest.MetricPayload) error {
+	d := b.reported(w, pl)
+	if d == nil {
+		if pl.Public != "" {
+			b.failed(w, nil, "no delivery has this id", person.Identifier{})
+		}
+		return nil
+	}
+	s := b.people[person.Ref{Workspace: w.t.ID, Ordinal: d.Person}]
+	if s != nil && s.gone {
+		s = nil
+	}
+	r := reaction{metric: pl.Metric, reason: pl.Reason, href: pl.Href, at: w.moment(d, pl.Timestamp), more: pl.Data}
+	if pl.Metric == "unsubscribed" || pl.Metric == "resubscribed" {
+		return b.consent(w, s, d, r)
+	}
+	if d.Attempts == 0 {
+		b.failed(w, s, "the message was not sent, so nothing can have become of it", person.Identifier{})
+		return nil
+	}
+	if pl.Metric == "clicked" && d.Metrics.Get("opened") == nil { // as the vendor does
+		b.record(w, s, d, reaction{metric: "opened", at: r.at})
+	}
+	b.record(w, s, d, r)
+	b.progress(w, s, d, r)
+	b.status(w, s, pl)
+	return nil
+}
+
+// reported is the delivery that a report is about, nil if there is none. One that was made earlier in this batch counts,
+// so that it makes no difference how ops came into frames.
+func (b *batch) reported(w *work, pl ingest.MetricPayload) *delivery.Delivery {
+	if pl.Public == "" {
+		return b.deliveries[DeliveryRef{w.t.ID, pl.Delivery}]
+	}
+	k := DeliveryKey{w.t.ID, pl.Public}
+	if d := b.publics[k]; d != nil {
+		return d
+	}
+	for i := range b.c.NewDeliveries {
+		if d := b.c.NewDeliveries[i]; d.Workspace == k.Workspace && d.Public == k.Public {
+			b.deliveries[DeliveryRef{d.Workspace, d.ID}], b.publics[k] = &d, &d
+			return &d
+		}
+	}
+	return nil
+}
+
+// moment is when a report says that something happened, Unix seconds, in milliseconds: not before the message was made,
+// nor later than the report.
+func (w *work) moment(d *delivery.Delivery, at int64) int64 {
+	if at == 0 || at > w.now/1000 {
+		return w.now
+	}
+	return max(at*1000, d.Created)
+}
+
+// measure is record for what happens now.
+func (b *batch) measure(w *work, s *subject, d *delivery.Delivery, metric, reason, href string) {
+	b.record(w, s, d, reaction{metric: metric, reason: reason, href: href})
+}
+
+// record keeps the first time of a metric and notes the activity. Without a person, who was deleted then, the activity
+// says nothing that was meant for them: neither the mail server's words nor the link.
+func (b *batch) record(w *work, s *subject, d *delivery.Delivery, r reaction) {
+	if r.at == 0 {
+		r.at = w.now
+	}
+	if first, known := d.Metrics.Get(r.metric).Number(); r.metric != "resubscribed" && (!known || r.at/1000 < int64(first)) {
+		d.Metrics = with(d.Metrics, r.metric, value.Int(r.at/1000))
+		b.put(d)
+	}
+	var data value.Builder
+	data.Set("delivery_id", text(d.Public))
+	if d.Campaign != 0 {
+		data.Set("campaign_id", value.Int(d.Campaign)).Set("action_id", value.Int(d.ActionID))
+	}
+	if r.reason != "" && s != nil {
+		data.Set("reason", text(r.reason))
+	}
+	if r.href != "" && s != nil {
+		data.Set("href", text(r.href))
+	}
+	if s != nil {
+		data.Set("metadata", r.more)
+	}
+	b.note(w.t, s, event.Activity{Type: event.Message, Name: r.metric + "_email", At: r.at, Received: w.now, Data: data.Value()})
+}
+
+// with is an object with one member set, in its place if it was there.
+func with(object value.Value, name string, v value.Value) value.Value {
+	var b value.Builder
+	found := false
+	for k, old := range object.Fields() {
+		if k == name {
+			old, found = v, true
+		}
+		b.Set(k, old)
+	}
+	if !found {
+		b.Set(name, v)
+	}
+	return b.Value()
+}
+
+// progress moves the state of a message that was sent, or may have been: a report is evidence. One in flight gets its state
+// from its outcome.
+func (b *batch) progress(w *work, s *subject, d *delivery.Delivery, r reaction) {
+	if d.State != delivery.Sent && d.State != delivery.OutcomeUnknown {
+		return
+	}
+	state, outcome := delivery.Sent, "sent"
+	switch r.metric {
+	case "bounced":
+		state, outcome = delivery.Bounced, "not sent"
+	case "dropped":
+		state, outcome = delivery.Suppressed, "not sent"
+	}
+	if d.State == state {
+		return
+	}
+	d.State, d.Reason = state, ""
+	reason := "it was reported as " + r.metric
+	if s != nil && state != delivery.Sent {
+		if d.Reason = r.reason; r.reason != "" {
+			reason += ": " + r.reason
+		}
+	}
+	b.put(d)
+	if s != nil {
+		b.verdict(s, d, w.now, outcome, reason)
+	}
+}
+
+// deviceStatus is what a push's metric says of the device that it went to.
+func deviceStatus(metric string) string {
+	switch metric {
+	case "delivered", "opened", "clicked", "converted":
+		return "sent"
+	case "bounced":
+		return "bounced"
+	case "dropped":
+		return "suppressed"
+	}
+	return ""
+}
+
+// status keeps on the person's device what became of the last push to it.
+func (b *batch) status(w *work, s *subject, pl ingest.MetricPayload) {
+	word := deviceStatus(pl.Metric)
+	if s == nil || word == "" || pl.Device == "" {
+		return
+	}
+	i := s.device(pl.Device)
+	if i < 0 || s.doc.Devices[i].Attributes.Get(person.DeviceStatus).Text() == word {
+		return
+	}
+	dev := &s.doc.Devices[i]
+	attributes, refused := dev.Merge(object(person.DeviceStatus, word))
+	for _, why := range refused {
+		b.failed(w, s, why, person.Identifier{})
+	}
+	dev.Attributes, s.dirty = attributes, true
+	b.note(w.t, s, event.Activity{
+		Type: event.DeviceChange, Name: "updated", At: w.now, Received: w.now,
+		Data: object("token", dev.Token, "platform", dev.Platform, person.DeviceStatus, word),
+	})
+}
+
+// consent carries out an unsubscribe, or takes it back.
+func (b *batch) consent(w *work, s *subject, d *delivery.Delivery, r reaction) error {
+	b.record(w, s, d, r)
+	out := r.metric == "unsubscribed"
+	if s == nil || s.doc.Unsubscribed == out {
+		return nil
+	}
+	s.doc.Unsubscribed, s.doc.UnsubscribedAt, s.dirty = out, w.now/1000, true
+	b.note(w.t, s, event.Activity{
+		Type: event.AttributeChange, At: w.now, Received: w.now,
+		Data: object("unsubscribed", object("from", value.OfBool(!out), "to", value.OfBool(out))),
+	})
+	return b.settle(s, w.now, touched{attributes: []string{"unsubscribed"}})
+}
