@@ -31,12 +31,12 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits := api.Limits{Track: s.o.LimitTrack, App: s.o.LimitApp, Send: s.o.LimitSend}
+	limits := api.Limits{Track: s.o.LimitTrack, App: s.o.LimitApp, Send: s.o.LimitSend, Open: s.o.LimitOpen}
 	if s.o.Limits == "off" {
 		limits = api.Limits{}
 	}
 	tables := [][]api.Route{
-		track.Routes(track.Options{Log: writes, BaseURL: s.o.BaseURL, Region: s.o.Region}),
+		track.Routes(track.Options{Log: writes, Deliveries: s.db, BaseURL: s.o.BaseURL, Region: s.o.Region}),
 		app.Routes(app.Options{Store: s.db, Log: writes, Secret: s.db.Secret(), Fresh: s.fresh.Fresh, Applied: s.fresh.Applied}),
 		surface.Routes(),
 	}
