@@ -12,6 +12,7 @@ import (
 	"rapport.example/internal/api"
 	"rapport.example/internal/api/admin"
 	"rapport.example/internal/api/app"
+	"rapport.example/internal/api/pipelines"
 	"rapport.example/internal/api/track"
 	"rapport.example/internal/definition"
 	"rapport.example/internal/ingest"
@@ -31,13 +32,15 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits := api.Limits{Track: s.o.LimitTrack, App: s.o.LimitApp, Send: s.o.LimitSend, Open: s.o.LimitOpen}
+	limits := api.Limits{Track: s.o.LimitTrack, App: s.o.LimitApp, Send: s.o.LimitSend, Open: s.o.LimitOpen, Pipelines: s.o.LimitPipelines}
 	if s.o.Limits == "off" {
 		limits = api.Limits{}
 	}
+	limiter := api.NewLimiter(limits)
 	tables := [][]api.Route{
 		track.Routes(track.Options{Log: writes, Deliveries: s.db, BaseURL: s.o.BaseURL, Region: s.o.Region}),
 		app.Routes(app.Options{Store: s.db, Log: writes, Secret: s.db.Secret(), Fresh: s.fresh.Fresh, Applied: s.fresh.Applied}),
+		pipelines.Routes(pipelines.Options{Log: writes, Keys: s.keys, Limiter: limiter, BaseURL: s.o.BaseURL}),
 		surface.Routes(),
 	}
 	if s.o.Bench {
