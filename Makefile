@@ -20,12 +20,12 @@ needs:
 	@./tools/needs postgres
 
 needs/e2e:
-	@./tools/needs node
+	@./tools/needs node chromium
 
 .cache/gotest: tools/gotest/main.go
 	@$(GO) build -C tools -o ../.cache/gotest ./gotest
 
-test: needs needs/e2e build .cache/gotest ## all tests: unit tests on SQLite and PostgreSQL, then the vendor's client against the built binary
+test: needs needs/e2e build .cache/gotest ## all tests: unit tests on SQLite and PostgreSQL, then the vendor's clients against the built binary
 	$(PG) .cache/gotest ./...
 	cd e2e && ./run
 
@@ -35,7 +35,7 @@ test/race: needs .cache/gotest ## unit tests with the race detector
 test/postgres: needs .cache/gotest ## the store's and engine's tests only
 	$(PG) .cache/gotest ./internal/store/... ./internal/engine/...
 
-test/e2e: needs/e2e build ## the vendor's client against the built binary only
+test/e2e: needs/e2e build ## the vendor's clients against the built binary only
 	cd e2e && ./run
 
 bench: build ## measure this machine, see docs/performance.md

@@ -9,7 +9,7 @@ import { createServer } from 'node:net';
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 export const rapport = join(root, 'rapport');
-export const keys = { siteId: 'e2esite', apiKey: 'e2e-api-key', app: 'e2e-app-key', agent: 'agk_e2eagentkey000000', admin: 'e2e-admin-key' };
+export const keys = { siteId: 'e2esite', apiKey: 'e2e-api-key', app: 'e2e-app-key', write: 'e2e-write-key', agent: 'agk_e2eagentkey000000', admin: 'e2e-admin-key' };
 
 /** A free loopback port. */
 export async function freePort() {
@@ -20,9 +20,9 @@ export async function freePort() {
   return port;
 }
 
-/** Waits until look() returns something, for at most ten seconds. */
+/** Waits until look() returns something, for at most a minute. */
 export async function until(what, look) {
-  const end = Date.now() + 10_000;
+  const end = Date.now() + 60_000;
   for (;;) {
     const got = await look();
     if (got) return got;
@@ -65,7 +65,7 @@ export async function start(more = []) {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const env = {
-    ...process.env, RAPPORT_SITE_ID: keys.siteId, RAPPORT_API_KEY: keys.apiKey, RAPPORT_APP_KEY: keys.app, RAPPORT_AGENT_KEY: keys.agent,
+    ...process.env, RAPPORT_SITE_ID: keys.siteId, RAPPORT_API_KEY: keys.apiKey, RAPPORT_APP_KEY: keys.app, RAPPORT_WRITE_KEY: keys.write, RAPPORT_AGENT_KEY: keys.agent,
     RAPPORT_ADMIN_KEY: keys.admin, RAPPORT_SERVER: url,
   };
   const args = ['serve', '--data', data, '--listen', `127.0.0.1:${port}`, '--smtp-url', `smtp://${smtp.address}?tls=off`, '--limits', 'off', ...more];
