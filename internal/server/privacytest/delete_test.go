@@ -93,11 +93,30 @@ func (r *running) secretsOf(t *testing.T) []string {
 	r.identify(t, first, id, `{"_update":true,"first_name":"too early"}`)
 	r.identify(t, first, "grace.secret@example.com", `{"_update":true,"first_name":"too early"}`)
 	r.must(t, first.basic(), http.MethodDelete, "/api/v1/customers/"+id+"/devices/device-token-of-grace", "")
+	pipelines := func(path, body string) { r.must(t, first.write+":", http.MethodPost, "/v1/"+path, body) }
+	refused := func() {
+		for _, body := range []string{
+			`{"userId":"` + id + `","traits":["Grace-attribute"]}`, `{"userId":"` + id + `","traits":{"first_name":"Grace-attribute"`,
+			`{"userId":"` + id + `","traits":{"email":"grace.secret"},"timestamp":"Grace-attribute","context":"Grace-attribute"}`,
+		} {
+			pipelines("identify", body)
+			pipelines("track", body)
+			pipelines("alias", body)
+		}
+		pipelines("alias", `{"userId":"nobody","previousId":"grace.second@example.com"}`)
+	}
+	refused()
+	pipelines("track", `{"anonymousId":"visitor-grace","event":"grace-event-name","properties":{"a":"Grace-event-data"}}`)
+	pipelines("track", `{"anonymousId":"former-visitor-grace","event":"grace-event-name","properties":{"a":"Grace-event-data"}}`)
 	r.identify(t, first, id, `{"email":"`+email+`","plan":"pro","first_name":"Grace-attribute","too_long":"`+strings.Repeat("Grace-attribute", 100)+`","nested":{"a":["Grace-nested"]}}`)
 	r.identify(t, first, id, `{"plan":"basic","first_name":"Grace-renamed"}`)
 	r.identify(t, first, id, `{"email":"grace.second@example.com"}`) // refused: it is set
 	r.identify(t, first, "other", `{"email":"`+email+`"}`)           // refused: it is hers
 	r.identify(t, first, id, `{"plan":"pro","first_name":"Grace-attribute"}`)
+	refused()
+	pipelines("identify", `{"userId":"`+id+`","anonymousId":"visitor-grace","traits":{"first_name":"Grace-attribute"}}`)
+	pipelines("alias", `{"userId":"`+id+`","previousId":"former-visitor-grace"}`)
+	pipelines("track", `{"anonymousId":"visitor-grace","event":"grace-event-name","properties":{"a":"Grace-event-data"}}`)
 	event("signed_up", `{"token":"Grace-event-data"}`)
 	event("grace-event-name", `{"a":{"b":"Grace-event-data"}}`)
 	r.must(t, first.basic(), http.MethodPut, "/api/v1/customers/"+id+"/devices", `{"device":{"id":"device-token-of-grace","platform":"ios","attributes":{"a":"Grace-device"}}}`)
@@ -115,7 +134,7 @@ func (r *running) secretsOf(t *testing.T) []string {
 	r.identify(t, first, "cio_"+cio[0], `{"id":"customer-4712"}`) // and a former id
 	return []string{
 		"customer-4711", "customer-4712", "grace.secret", "grace.second", "grace.elsewhere", "device-token-of-grace", "Grace-attribute", "Grace-renamed",
-		"Grace-nested", "Grace-event-data", "grace-event-name", "Grace-device", "Grace-message-data", "Grace Elsewhere", cio[0],
+		"Grace-nested", "Grace-event-data", "grace-event-name", "Grace-device", "Grace-message-data", "visitor-grace", "Grace Elsewhere", cio[0],
 	}
 }
 

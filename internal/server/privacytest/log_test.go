@@ -48,7 +48,7 @@ func TestLog(t *testing.T) {
 		}
 		r.must(t, first.basic(), http.MethodPost, "/api/v1/customers/person-id-of-ada/suppress", "")
 		for _, auth := range []string{"", "wrong-secret", first.site + ":wrong-secret", "agk_wrong-secret"} {
-			for _, path := range []string{"/api/v1/customers/person-id-of-ada", "/v1/customers/person-id-of-ada/attributes", "/admin/v1/status", "/mcp", "/e/c/log-token", "/e/u/log-token", "/log-token?email=ada@example.com"} {
+			for _, path := range []string{"/api/v1/customers/person-id-of-ada", "/v1/customers/person-id-of-ada/attributes", "/admin/v1/status", "/mcp", "/v1/identify", "/e/c/log-token", "/e/u/log-token", "/log-token?email=ada@example.com"} {
 				r.call(t, auth, http.MethodPost, path, `{"email":"ada@example.com","a":"Log-attribute"`)
 				r.call(t, auth, http.MethodGet, path, "")
 			}
@@ -57,6 +57,7 @@ func TestLog(t *testing.T) {
 			r.call(t, first.basic(), http.MethodPut, "/api/v1/customers/person-id-of-ada", body)
 			r.call(t, first.basic(), http.MethodPost, "/api/v2/batch", body)
 			r.call(t, first.app, http.MethodPost, "/v1/send/email", body)
+			r.call(t, first.write+":", http.MethodPost, "/v1/batch", body)
 			r.call(t, first.adm, http.MethodPost, "/admin/v1/apply", body)
 		}
 		db := r.database(t)
