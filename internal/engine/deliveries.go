@@ -52,7 +52,8 @@ func (b *batch) send(w *work, pl ingest.SendPayload) error {
 	return nil
 }
 
-// outcome records what became of a claimed delivery, unless the claim is no longer the delivery's.
+// outcome records what became of a claimed delivery, unless the claim is no longer the delivery's. Reports of what became
+// of the message may have been faster.
 func (b *batch) outcome(w *work, pl ingest.OutcomePayload) error {
 	d := b.deliveries[DeliveryRef{w.t.ID, pl.Delivery}]
 	if d == nil || d.Epoch != pl.Epoch || d.State != delivery.InFlight && d.State != delivery.OutcomeUnknown {
@@ -64,7 +65,10 @@ func (b *batch) outcome(w *work, pl ingest.OutcomePayload) error {
 		s = nil
 	}
 	if s != nil { // nothing readable is kept of a person who was deleted meanwhile; servers like to repeat addresses
-		d.Recipient, d.Subject, d.Reason = pl.Recipient, pl.Subject, pl.Reason
+		d.Recipient, d.Subject = pl.Recipient, pl.Subject
+		if proof := evidence(d); pl.Reason != "" || proof == 0 || proof == delivery.Sent {
+			d.Reason = pl.Reason
+		}
 	}
 	metric, outcome := "failed", "not sent"
 	switch d.State {
@@ -73,9 +77,6 @@ func (b *batch) outcome(w *work, pl ingest.OutcomePayload) error {
 		w.t.queued = earlier(w.t.queued, d.Due)
 	case delivery.Sent:
 		metric, outcome = "sent", "sent"
-		if d.Metrics.Get("bounced") != nil { // the report of that was faster
-			d.State = delivery.Bounced
-		}
 	case delivery.Bounced:
 		metric = "bounced"
 	case delivery.Suppressed:
@@ -84,12 +85,16 @@ func (b *batch) outcome(w *work, pl ingest.OutcomePayload) error {
 		metric, outcome = "", "unknown"
 	case delivery.Failed, delivery.InFlight:
 	}
+	reason := pl.Reason
+	if b.prove(d) {
+		outcome, reason = proven(d), "it was reported so before"
+	}
 	b.put(d)
 	if metric != "" {
 		b.measure(w, s, d, metric, pl.Reason, "")
 	}
 	if s != nil {
-		b.verdict(s, d, w.now, outcome, pl.Reason)
+		b.verdict(s, d, w.now, outcome, reason)
 	}
 	return nil
 }
@@ -184,9 +189,14 @@ func (p *partition) claimOf(ctx context.Context, tx Tx, t *tenant, now int64, li
 		job, refusal := b.prepare(t, s, d)
 		switch {
 		case d.State == delivery.InFlight:
-			d.State, d.Reason = delivery.OutcomeUnknown, "the hand-over was cut off; the message may or may not have left"
+			outcome, reason := "unknown", "the hand-over was cut off; the message may or may not have left"
+			if d.State = delivery.OutcomeUnknown; b.prove(d) {
+				outcome, reason = proven(d), "it was reported so before"
+			} else {
+				d.Reason = reason
+			}
 			if s != nil {
-				b.verdict(s, d, at, "unknown", d.Reason)
+				b.verdict(s, d, at, outcome, reason)
 			}
 		case refusal != nil:
 			d.State, d.Reason = refusal.state, refusal.reason

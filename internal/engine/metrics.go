@@ -127,33 +127,61 @@ func with(object value.Value, name string, v value.Value) value.Value {
 	return b.Value()
 }
 
-// progress moves the state of a message that was sent, or may have been: a report is evidence. One in flight gets its state
-// from its outcome.
+// evidence is the state that the reports about a message prove it to have, 0 if they prove none: refusals outweigh what
+// came before or after them.
+func evidence(d *delivery.Delivery) delivery.State {
+	switch known := d.Metrics; {
+	case known.Get("bounced") != nil:
+		return delivery.Bounced
+	case known.Get("dropped") != nil:
+		return delivery.Suppressed
+	case known.Get("delivered") != nil, known.Get("opened") != nil, known.Get("clicked") != nil, known.Get("converted") != nil,
+		known.Get("spammed") != nil:
+		return delivery.Sent
+	}
+	return 0
+}
+
+// undecided reports whether evidence decides the state: of what was sent, or may have been, or waits to be tried again. One in
+// flight gets its state from its outcome.
+func undecided(d *delivery.Delivery) bool {
+	return d.State == delivery.Sent || d.State == delivery.OutcomeUnknown || d.State == delivery.Queued && d.Attempts > 0
+}
+
+// progress moves the state of a message to what reports prove.
 func (b *batch) progress(w *work, s *subject, d *delivery.Delivery, r reaction) {
-	if d.State != delivery.Sent && d.State != delivery.OutcomeUnknown {
-		return
+	if refusal := r.metric == "bounced" || r.metric == "dropped"; refusal && s != nil && (undecided(d) || d.State == delivery.InFlight) {
+		d.Reason = r.reason
+		b.put(d)
 	}
-	state, outcome := delivery.Sent, "sent"
-	switch r.metric {
-	case "bounced":
-		state, outcome = delivery.Bounced, "not sent"
-	case "dropped":
-		state, outcome = delivery.Suppressed, "not sent"
-	}
-	if d.State == state {
-		return
-	}
-	d.State, d.Reason = state, ""
-	reason := "it was reported as " + r.metric
-	if s != nil && state != delivery.Sent {
-		if d.Reason = r.reason; r.reason != "" {
-			reason += ": " + r.reason
+	if b.prove(d) && s != nil {
+		reason := "it was reported as " + r.metric
+		if d.Reason != "" {
+			reason += ": " + d.Reason
 		}
+		b.verdict(s, d, w.now, proven(d), reason)
+	}
+}
+
+// prove gives a message the state that reports prove, and reports whether it is another.
+func (b *batch) prove(d *delivery.Delivery) (changed bool) {
+	state := evidence(d)
+	if !undecided(d) || state == 0 || state == d.State {
+		return false
+	}
+	if d.State = state; state == delivery.Sent {
+		d.Reason = ""
 	}
 	b.put(d)
-	if s != nil {
-		b.verdict(s, d, w.now, outcome, reason)
+	return true
+}
+
+// proven is the outcome of a message whose state was proven.
+func proven(d *delivery.Delivery) string {
+	if d.State == delivery.Sent {
+		return "sent"
 	}
+	return "not sent"
 }
 
 // deviceStatus is what a push's metric says of the device that it went to.

@@ -98,7 +98,7 @@ func muxOf(t testing.TB, log api.Appender, known Deliveries, limits api.Limits) 
 	}
 	mux, err := api.NewMux(api.Options{
 		Keys: keys, Limiter: api.NewLimiter(limits), Now: func() time.Time { return start }, Log: slog.New(slog.DiscardHandler),
-	}, Routes(Options{Log: log, Deliveries: known, BaseURL: "https://track.example.com"}))
+	}, Routes(Options{Log: log, Keys: keys, Deliveries: known, BaseURL: "https://track.example.com"}))
 	if err != nil {
 		t.Fatal(err)
 	}

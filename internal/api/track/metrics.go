@@ -13,6 +13,7 @@ import (
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/person"
 	"rapport.example/internal/value"
+	"rapport.example/internal/workspace"
 )
 
 // Bounds of a report, in bytes.
@@ -31,7 +32,7 @@ type Deliveries interface {
 
 // reports are the routes by which programs, devices and providers tell what became of a message. They ask for no key: who
 // knows the id of a delivery, which cannot be guessed, may speak of it. A report of a delivery that there is not is answered
-// like any other, except in strict mode.
+// like any other, except in strict mode; if it came with a key, as most clients send one, it leaves an activity there.
 func (s *surface) reports() []api.Route {
 	route := func(path string, request any, h api.Handler, doc string) api.Route {
 		return api.Route{
@@ -66,24 +67,38 @@ func (s *surface) report(parse func(reader, value.Value) (ingest.MetricPayload, 
 			return err
 		case !known && r.strict:
 			return fault.New(fault.NotFound, "there is no such delivery")
-		case !known:
+		case !known && !s.keyed(c):
 			return c.Empty()
 		}
 		return s.tell(c, p)
 	}
 }
 
+// keyed makes the call one of the workspace whose key it carries, if it carries one.
+func (s *surface) keyed(c *api.Call) bool {
+	a, err := s.o.Keys.Authenticate(c.R.Header.Get("Authorization"), api.TrackKey, c.Now)
+	if err != nil || a.Credential.Kind != workspace.Track {
+		return false
+	}
+	c.Credential, c.Workspace, c.Partition = a.Credential, a.Workspace.ID, a.Workspace.Partition
+	return true
+}
+
 // deliver finds the delivery that a report names, and makes the call one of its workspace.
 func (s *surface) deliver(c *api.Call, p *ingest.MetricPayload) (known bool, err error) {
 	if len(p.Public) > maxDelivery {
+		p.Public = strings.ToValidUTF8(p.Public[:maxDelivery], "")
 		return false, nil
 	}
 	ws, partition, number, err := s.o.Deliveries.FindDelivery(c.R.Context(), p.Public)
 	if err != nil {
 		return false, fault.Wrap(fault.Unavailable, err, "the delivery could not be looked up: send the report again")
 	}
+	if number == 0 {
+		return false, nil
+	}
 	c.Workspace, c.Partition, p.Delivery, p.Public = ws, partition, number, ""
-	return number != 0, nil
+	return true, nil
 }
 
 // maxDelivery is the longest that an id of a delivery may be; ours have 20 bytes.

@@ -32,6 +32,7 @@ const (
 // Options is what the surface works with.
 type Options struct {
 	Log        api.Appender
+	Keys       *api.Keys
 	Deliveries Deliveries
 	BaseURL    string // answered by accounts/region; "" = the scheme and host of the request
 	Region     string // answered by accounts/region; "" = us
