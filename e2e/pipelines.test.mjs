@@ -74,6 +74,11 @@ test('customerio-node PipelinesClient: the seven methods', async () => {
   await assert.rejects(new PipelinesClient('wrong', { url: `${s.url}/v1`, strictMode: true }).identify({ userId: 'n1' }), (e) => e.statusCode === 401);
   assert.deepEqual(await new PipelinesClient('wrong', { url: `${s.url}/v1` }).identify({ userId: 'n9' }), {});
   assert.equal(await exists('n9'), false);
+
+  const large = await fetch(`${s.url}/v1/track`, {
+    method: 'POST', headers: { authorization: `Basic ${btoa(`${keys.write}:`)}` }, body: JSON.stringify({ userId: 'n1', event: 'Large', properties: { p: 'x'.repeat(900_000) } }),
+  });
+  assert.deepEqual([large.status, await large.json()], [200, {}], 'a body that is too large is answered');
 });
 
 test('Pipelines events start campaigns', async () => {

@@ -2,9 +2,13 @@ package pipelines
 
 import (
 	"errors"
+	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/fault"
@@ -93,10 +97,15 @@ func (s *surface) fail(c *api.Call, err error) error {
 		return err
 	}
 	if status == http.StatusUnauthorized {
+		s.strange.note(s.o.Logger, c.Now)
 		return c.Empty()
+	}
+	if status == http.StatusRequestEntityTooLarge { // who is still sending would not see the answer
+		_, _ = io.CopyN(io.Discard, c.R.Body, maxDrain) //nolint:errcheck // it may end when it likes
 	}
 	switch denied := s.admit(c, nil); {
 	case fault.Is(denied, fault.Unauthorized): // the key may be in the body that cannot be read
+		s.strange.note(s.o.Logger, c.Now)
 		return c.Empty()
 	case denied != nil:
 		return denied
@@ -104,6 +113,27 @@ func (s *surface) fail(c *api.Call, err error) error {
 	t := newTaking(c, defaults{})
 	t.refuse(-1, ingest.RefusedPayload{}, err)
 	return s.finish(c, t)
+}
+
+// maxDrain is how much of a body that is too large is read and thrown away, in bytes.
+const maxDrain = 1 << 20
+
+// strangers counts requests that were answered 200 and belong to no workspace. The log tells of them once a minute, for there
+// is nowhere else to look.
+type strangers struct {
+	mu    sync.Mutex
+	count int
+	told  time.Time
+}
+
+func (s *strangers) note(log *slog.Logger, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.count++; now.Sub(s.told) < time.Minute {
+		return
+	}
+	log.Warn("Pipelines requests without a key that is known were answered 200 and dropped", "count", s.count)
+	s.count, s.told = 0, now
 }
 
 // accept makes ops durable, all or none. A failure that the log does not explain is a log in trouble.

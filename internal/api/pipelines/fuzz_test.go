@@ -40,8 +40,9 @@ func (m *memory) Append(_ context.Context, _ int32, ops ...ingest.Op) (ingest.Po
 
 func newMux(tb testing.TB, log api.Appender, keys pipelines.Keys, limiter *api.Limiter) *api.Mux {
 	tb.Helper()
-	mux, err := api.NewMux(api.Options{Now: func() time.Time { return start }, Log: slog.New(slog.DiscardHandler)},
-		pipelines.Routes(pipelines.Options{Log: log, Keys: keys, Limiter: limiter}))
+	none := slog.New(slog.DiscardHandler)
+	mux, err := api.NewMux(api.Options{Now: func() time.Time { return start }, Log: none},
+		pipelines.Routes(pipelines.Options{Log: log, Keys: keys, Limiter: limiter, Logger: none}))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -61,12 +62,12 @@ func FuzzMessages(f *testing.F) {
 	} {
 		f.Add(s)
 	}
+	log := &memory{}
+	mux := newMux(f, log, anybody{}, nil)
 	f.Fuzz(func(t *testing.T, body string) {
-		log := &memory{}
-		mux := newMux(t, log, anybody{}, nil)
 		for path := range strings.FieldsSeq("identify track page screen group alias batch") {
 			for _, strict := range []string{"", "1"} {
-				log.ops = nil
+				log.ops = log.ops[:0]
 				r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/"+path, strings.NewReader(body))
 				r.Header.Set("X-Strict-Mode", strict)
 				w := httptest.NewRecorder()

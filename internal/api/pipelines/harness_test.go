@@ -62,9 +62,9 @@ func newHarness(t *testing.T, db *store.DB, limits api.Limits) *harness {
 	if err := h.w.Keys.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	limiter := api.NewLimiter(limits)
-	mux, err := api.NewMux(api.Options{Keys: h.w.Keys, Limiter: limiter, Now: func() time.Time { return start }, Log: slog.New(slog.DiscardHandler)},
-		pipelines.Routes(pipelines.Options{Log: h, Keys: h.w.Keys, Limiter: limiter}))
+	limiter, none := api.NewLimiter(limits), slog.New(slog.DiscardHandler)
+	mux, err := api.NewMux(api.Options{Keys: h.w.Keys, Limiter: limiter, Now: func() time.Time { return start }, Log: none},
+		pipelines.Routes(pipelines.Options{Log: h, Keys: h.w.Keys, Limiter: limiter, Logger: none}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@
 package pipelines
 
 import (
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -34,11 +35,12 @@ type Options struct {
 	Keys    Keys
 	Limiter *api.Limiter // nil = no limits
 	BaseURL string       // under which browsers reach this server; "" = the scheme and host of the request
+	Logger  *slog.Logger
 }
 
 // Routes is the surface's table. The one-letter paths are those of the browser library, which sends its key in the body.
 func Routes(o Options) []api.Route {
-	s := &surface{o}
+	s := &surface{o: o}
 	var out []api.Route
 	for _, r := range []struct {
 		path, short string
@@ -74,4 +76,7 @@ func Routes(o Options) []api.Route {
 	)
 }
 
-type surface struct{ o Options }
+type surface struct {
+	o       Options
+	strange strangers
+}

@@ -3,9 +3,12 @@ package pipelines_test
 import (
 	"bytes"
 	"compress/gzip"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/api/pipelines"
@@ -88,4 +91,30 @@ func TestBounds(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestStrangers tells the log of requests without a known key, once a minute.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	var text bytes.Buffer
+	now := start
+	keys := api.NewKeys(api.KeyOptions{})
+	mux, err := api.NewMux(api.Options{Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)},
+		pipelines.Routes(pipelines.Options{Log: &memory{}, Keys: keys, Logger: slog.New(slog.NewTextHandler(&text, nil))}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, body := range []string{`{"userId":"u1","writeKey":"secret-key"}`, `{"userId":"u1"`, `{"userId":"u1"}`, `{"userId":"u1"}`} {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/i", strings.NewReader(body)))
+		if w.Code != http.StatusOK {
+			t.Errorf("request %d: %d", i, w.Code)
+		}
+		if i == 2 {
+			now = now.Add(time.Minute)
+		}
+	}
+	if lines := strings.Count(text.String(), "\n"); lines != 2 || !strings.Contains(text.String(), "count=3") || strings.Contains(text.String(), "secret") {
+		t.Errorf("%d lines:\n%s", lines, &text)
+	}
 }

@@ -16,7 +16,7 @@ func (s *surface) settings(c *api.Call) error {
 		return fault.New(fault.NotFound, "there is no such write key")
 	}
 	protocol, host := "http", c.R.Host
-	if c.R.TLS != nil {
+	if c.R.TLS != nil || c.R.Header.Get("X-Forwarded-Proto") == "https" { // who says so untruly misleads nobody else
 		protocol = "https"
 	}
 	if scheme, rest, ok := strings.Cut(s.o.BaseURL, "://"); ok {
