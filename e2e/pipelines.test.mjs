@@ -14,7 +14,7 @@ let s, api, browser;
 test.before(async () => {
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM, timeout: 120_000,
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: ['--headless', '--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   });
   s = await start();
   s.cli('apply', '-f', join(root, 'examples', 'onboarding.yaml'));
