@@ -258,7 +258,9 @@ func (e *effects) activities(b *bytes.Buffer) {
 }
 
 // atStart reports whether a moment is that of the requests. Where mails were sent first the workspace's clock has ticked.
-func atStart(ms int64) bool { return start.UnixMilli() <= ms && ms < start.Add(40*time.Second).UnixMilli() }
+func atStart(ms int64) bool {
+	return start.UnixMilli() <= ms && ms < start.Add(40*time.Second).UnixMilli()
+}
 
 func when(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05Z") }
 
