@@ -137,9 +137,13 @@ func TestLogInTrouble(t *testing.T) {
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	mux := newMux(t, &memory{}, anybody{}, api.NewLimiter(api.Limits{Pipelines: 2}))
-	for i, want := range []int{http.StatusOK, http.StatusOK, http.StatusTooManyRequests} {
+	for i, want := range []int{http.StatusOK, http.StatusOK, http.StatusTooManyRequests, http.StatusTooManyRequests} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/t", strings.NewReader(`{"userId":"u1","event":"Seen"}`))
+		if i%2 == 1 {
+			r = httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/projects/key/settings", nil)
+		}
 		w := httptest.NewRecorder()
-		mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/t", strings.NewReader(`{"userId":"u1","event":"Seen"}`)))
+		mux.ServeHTTP(w, r)
 		if w.Code != want {
 			t.Errorf("request %d: %d, want %d", i, w.Code, want)
 		}

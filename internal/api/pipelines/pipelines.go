@@ -70,7 +70,7 @@ func Routes(o Options) []api.Route {
 			Handler: (*api.Call).Empty, Doc: "Takes what the browser library counts about itself, and keeps nothing of it.",
 		},
 		api.Route{
-			Method: http.MethodGet, Path: "/v1/projects/{write_key}/settings", Auth: api.Open, Limit: api.LimitOpen, Shape: api.PipelineErrors,
+			Method: http.MethodGet, Path: "/v1/projects/{write_key}/settings", Auth: api.Open, Limit: api.Unlimited, Shape: api.PipelineErrors,
 			Response: Settings{}, Handler: s.settings, Doc: "Tells the browser and mobile libraries where to send to.",
 		},
 	)

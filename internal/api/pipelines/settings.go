@@ -6,13 +6,17 @@ import (
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/fault"
-	"rapport.example/internal/workspace"
+	"rapport.example/internal/value"
 )
 
-// settings tells a library where this server is. A key that is not one is a 404, at which the libraries give up.
+// settings tells a library where this server is. A key that is not one is a 404, at which the libraries give up. It counts
+// against the limit of the workspace, for the browsers of a site may all come from the address of a proxy.
 func (s *surface) settings(c *api.Call) error {
 	key := c.Param("write_key")
-	if _, err := s.o.Keys.Secret(workspace.Write, key, c.Now); err != nil {
+	if err := s.admit(c, value.Quote(key)); err != nil {
+		if !fault.Is(err, fault.Unauthorized) {
+			return err
+		}
 		return fault.New(fault.NotFound, "there is no such write key")
 	}
 	protocol, host := "http", c.R.Host
