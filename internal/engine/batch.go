@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/oklog/ulid/v2"
+
 	"rapport.example/internal/delivery"
 	"rapport.example/internal/event"
 	"rapport.example/internal/fault"
@@ -36,6 +38,7 @@ type batch struct {
 	past       map[person.Ref][]event.Activity // of those whom merges name as secondary
 	nobodys    map[person.Key][]event.Activity // stored events of nobody, by anonymous id
 	unheld     map[person.Key]int              // how many events of nobody this batch has, by anonymous id
+	events     map[idKey]int64                 // when the events whose ids are known were received
 	forms      map[FormRef]*Form
 	changed    map[FormRef]bool // forms to write
 	c          Changes
@@ -78,6 +81,9 @@ type work struct {
 
 	public DeliveryKey // of a delivery that is named by its public id
 
+	event    ulid.ULID // id of the event
+	hasEvent bool      // it has one
+
 	secondary person.Identifier // whom a merge makes part of another
 	anonymous person.Key        // the anonymous id that somebody receives
 }
@@ -88,7 +94,7 @@ func (p *partition) newBatch() *batch {
 		people: map[person.Ref]*subject{}, keys: map[person.Key]uint32{}, puts: map[person.Key]uint32{}, drops: map[person.Key]bool{}, suppressed: map[string]bool{},
 		deliveries: map[DeliveryRef]*delivery.Delivery{}, timers: map[timerKey]int64{}, heaps: map[*tenant]*timerHeap{}, history: map[historyKey][]event.Activity{},
 		past: map[person.Ref][]event.Activity{}, nobodys: map[person.Key][]event.Activity{}, unheld: map[person.Key]int{},
-		publics: map[DeliveryKey]*delivery.Delivery{}, forms: map[FormRef]*Form{}, changed: map[FormRef]bool{},
+		publics: map[DeliveryKey]*delivery.Delivery{}, events: map[idKey]int64{}, forms: map[FormRef]*Form{}, changed: map[FormRef]bool{},
 	}
 }
 
@@ -287,6 +293,9 @@ func (b *batch) load(ctx context.Context, tx Tx, works []*work, due []timer.Time
 		return err
 	}
 	if err := b.loadPublics(ctx, tx, publics, people); err != nil {
+		return err
+	}
+	if err := b.loadEventIDs(ctx, tx, works); err != nil {
 		return err
 	}
 	if err := b.loadForms(ctx, tx, works); err != nil {

@@ -20,7 +20,11 @@ func (b *batch) event(w *work, pl ingest.EventPayload) error {
 	a := event.Activity{Type: event.Type(pl.Type), Name: pl.Name, At: at, Received: w.now, ID: pl.ID, Anonymous: pl.Anonymous, Data: pl.Data}
 	who := pl.By.Identifier()
 	if who.Type == 0 { // anonymous: seen in the activity log only, unless it comes late after its identify
-		if s := b.lately(w, pl.Anonymous); s != nil {
+		s := b.lately(w, pl.Anonymous)
+		switch {
+		case b.repeated(w, s, &pl):
+			return nil
+		case s != nil:
 			return b.happened(w, s, a, false)
 		}
 		b.nobodysEvent(w, a)
@@ -30,12 +34,11 @@ func (b *batch) event(w *work, pl ingest.EventPayload) error {
 		return nil
 	}
 	s := b.find(w.t, who)
+	if !b.known(w, s, who) || b.repeated(w, s, &pl) {
+		return nil
+	}
 	created := s == nil
 	if created {
-		if who.Type == person.ByCIO {
-			b.failed(w, nil, "no person has this cio_id", who)
-			return nil
-		}
 		s = b.create(w.t, w.now, who)
 		b.note(w.t, s, event.Activity{Type: event.Created, At: w.now, Received: w.now})
 	}

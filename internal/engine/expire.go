@@ -10,8 +10,8 @@ const (
 	expireStep  = 2000             // rows of one transaction
 )
 
-// expire deletes decisions and events of nobody that are older than Options.Retained, a bounded step at a time; while
-// there is more, the next turn goes on.
+// expire deletes decisions and events of nobody that are older than Options.Retained, and the ids of events, a bounded
+// step at a time; while there is more, the next turn goes on.
 func (p *partition) expire(ctx context.Context) error {
 	now := p.e.o.Now()
 	if now.Before(p.expires) {
@@ -26,7 +26,9 @@ func (p *partition) expire(ctx context.Context) error {
 			}
 			more = more || n >= expireStep
 		}
-		return nil
+		dropped, err := tx.DropEventIDs(ctx, dayOf(now.UnixMilli())-idDaysKept)
+		more = more || dropped
+		return err
 	})
 	if err == nil && !more {
 		p.expires = now.Add(expireEvery)

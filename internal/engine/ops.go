@@ -44,6 +44,7 @@ func (w *work) read() error {
 	case ingest.Event:
 		pl := ingest.ReadEvent(w.op.Payload)
 		w.want(pl.By)
+		w.named(pl.ID)
 		if i := anonymousID(pl.Anonymous); i.Type != 0 && pl.By.Identifier().Type != 0 {
 			w.receives(i)
 		} else if i.Type != 0 {

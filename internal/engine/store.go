@@ -83,6 +83,8 @@ type Tx interface {
 	NextDelivery(ctx context.Context, workspace int64) (int64, error)
 	// Suppressed tells which of the hashes are in the workspace's suppression list.
 	Suppressed(ctx context.Context, workspace int64, hashes [][]byte) (map[string]bool, error)
+	// EventIDs reads which ids are known under the days that they name, with when they were received.
+	EventIDs(ctx context.Context, ids []EventID) ([]EventID, error)
 	// Forms reads the forms that exist.
 	Forms(ctx context.Context, refs []FormRef) ([]Form, error)
 	// Pieces reads pieces of segment bitmaps; missing ones are absent from the result.
@@ -91,6 +93,8 @@ type Tx interface {
 	// Expire deletes up to limit of a workspace's oldest decisions, and of its activities without a person, that are from
 	// before a moment (Unix ms of the workspace's clock), and says how many it deleted.
 	Expire(ctx context.Context, workspace, before int64, limit int) (int64, error)
+	// DropEventIDs forgets the ids of the partition's oldest day, if it is before a day, and says whether it was.
+	DropEventIDs(ctx context.Context, before int64) (bool, error)
 
 	// Write carries all changes out in bulk statements, keys sorted.
 	Write(ctx context.Context, c *Changes) error
@@ -171,6 +175,7 @@ type Changes struct {
 	Pieces         []Piece
 	Definitions    []definition.Row // a new version; the earlier current one of the same id stops being current
 	PutForms       []Form
+	EventIDs       []EventID // one that is there is known from Received on
 	Suppress       []Suppression
 	Unsuppress     []Suppression
 }

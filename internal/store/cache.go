@@ -18,6 +18,7 @@ type cache struct {
 	epoch  int64
 	keys   recent[person.Key, uint32]
 	people recent[person.Ref, hot]
+	days   map[int64]bool // that have a table of event ids; nil = not read
 }
 
 // hot is a person as stored. A nil journeys means that they were not read; none are an empty list.
@@ -70,7 +71,7 @@ func (db *DB) forget(partition int32, epoch int64) {
 	}
 }
 
-func (c *cache) reset() { c.keys.reset(); c.people.reset() }
+func (c *cache) reset() { c.keys.reset(); c.people.reset(); c.days = nil }
 
 // written brings the cache to what the changes have made of the database, in the order in which they are carried out.
 // docs are those of PutPeople, blobs their stored form.

@@ -8,15 +8,22 @@ type dialect struct {
 	forUpdate string
 	// exclusive makes the transaction wait for every other that runs it: for numbers taken as max + 1, and migrations.
 	exclusive string
+	// eventTables makes a table of event ids, whose name is %s.
+	eventTables string
 	// unique tells a violated unique index.
 	unique func(error) bool
 }
 
 var (
-	onSQLite   = dialect{name: "sqlite", unique: sqliteUnique}
+	onSQLite = dialect{
+		name: "sqlite", unique: sqliteUnique,
+		eventTables: `CREATE TABLE %s (workspace BIGINT NOT NULL, id BLOB NOT NULL, received BIGINT NOT NULL,
+			PRIMARY KEY (workspace, id)) WITHOUT ROWID`,
+	}
 	onPostgres = dialect{
 		name: "postgres", forUpdate: " FOR UPDATE",
 		exclusive: "SELECT pg_advisory_xact_lock(7810771)", unique: postgresUnique,
+		eventTables: `CREATE TABLE %s (workspace BIGINT NOT NULL, id BYTEA NOT NULL, received BIGINT NOT NULL, PRIMARY KEY (workspace, id))`,
 	}
 )
 

@@ -12,6 +12,8 @@ type tx struct {
 	c         conn
 	partition int64
 	cache     *cache // of the partition: what this transaction writes is in it at once
+
+	eventTables string // see dialect
 }
 
 var (

@@ -33,7 +33,11 @@ func (t *tx) Write(ctx context.Context, c *engine.Changes) error {
 			}
 		}
 	}
-	if err := t.c.execSets(ctx, all); err != nil {
+	ids, err := t.eventIDBulk(ctx, c.EventIDs)
+	if err != nil {
+		return err
+	}
+	if err := t.c.execSets(ctx, append(all, ids...)); err != nil {
 		return err
 	}
 	t.cache.written(c, docs, blobs)
