@@ -192,12 +192,14 @@ func FuzzTrackV1(f *testing.F) {
 			f.Add(uint8(n), "a/b@c+%", body, i%2 == 0)
 		}
 	}
+	log := &memory{}
+	mux := newMux(f, log, api.Limits{})
 	f.Fuzz(func(t *testing.T, n uint8, id, body string, strict bool) {
 		r := routes[int(n)%len(routes)]
 		if strings.HasPrefix(r.Path, "/api/v2") {
 			r = routes[1]
 		}
-		fuzzOne(t, r, id, body, strict)
+		fuzzOne(t, mux, log, r, id, body, strict)
 	})
 }
 
@@ -212,26 +214,28 @@ func FuzzTrackV2(f *testing.F) {
 		f.Add(p, false)
 		f.Add(p, true)
 	}
+	log := &memory{}
+	mux := newMux(f, log, api.Limits{})
 	f.Fuzz(func(t *testing.T, body string, strict bool) {
 		for _, r := range (&surface{}).v1() {
 			switch r.Path {
 			case "/api/v2/entity":
-				fuzzOne(t, r, "", body, strict)
+				fuzzOne(t, mux, log, r, "", body, strict)
 			case "/api/v2/batch":
-				fuzzOne(t, r, "", `{"batch":[`+body+`,{"type":"person","action":"delete","identifiers":{"id":"5"}}]}`, strict)
+				fuzzOne(t, mux, log, r, "", `{"batch":[`+body+`,{"type":"person","action":"delete","identifiers":{"id":"5"}}]}`, strict)
 			}
 		}
 	})
 }
 
-func fuzzOne(t *testing.T, r api.Route, id, body string, strict bool) {
+func fuzzOne(t *testing.T, mux *api.Mux, log *memory, r api.Route, id, body string, strict bool) {
 	t.Helper()
-	log := &memory{}
+	log.ops, log.calls = nil, 0
 	var headers []string
 	if strict {
 		headers = []string{"X-Strict-Mode", "1"}
 	}
-	w := sendRoute(t, newMux(t, log, api.Limits{}), r, id, body, headers)
+	w := sendRoute(t, mux, r, id, body, headers)
 	if w.Code >= 500 && w.Code != http.StatusNotImplemented {
 		t.Fatalf("status %d: %s", w.Code, w.Body)
 	}
