@@ -93,7 +93,7 @@ func text(field string, v value.Value, numbers bool, most int) (string, error) {
 	return s, nil
 }
 
-// eventID reads the id that names an event; repeats are not recognised by it yet. One that is no ULID is not used, so
+// eventID reads the id by which an event that is sent again is known. One that is no ULID is not used, so
 // that an unrelated id which a client lifted out of the data never makes events disappear; strict mode refuses it.
 func (r reader) eventID(field string, v value.Value) (string, error) {
 	if absent(v) {

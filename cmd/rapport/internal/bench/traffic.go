@@ -2,10 +2,13 @@ package bench
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/oklog/ulid/v2"
 
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/value"
@@ -61,11 +64,22 @@ func (t *traffic) event(n int64) (name string, data func(dst []byte) []byte) {
 	}
 }
 
+// id appends the ULID of event n as a caller makes it: of this moment, and like no other.
+func (t *traffic) id(dst []byte, n int64) []byte {
+	var id ulid.ULID
+	_ = id.SetTime(ulid.Timestamp(time.Now())) //nolint:errcheck // it fails after the year 10889
+	binary.BigEndian.PutUint64(id[8:], uint64(n+t.offset))
+	dst = append(dst, make([]byte, ulid.EncodedSize)...)
+	_ = id.MarshalTextTo(dst[len(dst)-ulid.EncodedSize:]) //nolint:errcheck // it fails if there is no room
+	return dst
+}
+
 // body is that of POST /api/v1/customers/{id}/events.
 func (t *traffic) body(dst []byte, n int64) []byte {
 	name, data := t.event(n)
 	dst = append(dst, `{"name":"`...)
 	dst = append(dst, name...)
+	dst = t.id(append(dst, `","id":"`...), n)
 	dst = append(dst, `","data":`...)
 	return append(data(dst), '}')
 }
@@ -77,6 +91,7 @@ func (t *traffic) operation(dst []byte, n int64) []byte {
 	dst = strconv.AppendInt(dst, t.who(n), 10)
 	dst = append(dst, `"},"name":"`...)
 	dst = append(dst, name...)
+	dst = t.id(append(dst, `","id":"`...), n)
 	dst = append(dst, `","attributes":`...)
 	return append(data(dst), '}')
 }
@@ -85,7 +100,7 @@ func (t *traffic) operation(dst []byte, n int64) []byte {
 func (t *traffic) op(n int64, at time.Time, opID string) (ingest.Op, error) {
 	name, data := t.event(n)
 	by := ingest.By{ID: "u" + strconv.FormatInt(t.who(n), 10)}
-	payload, err := ingest.Encode(ingest.EventPayload{By: by, Type: 1, Name: name, Data: value.Value(data(nil))})
+	payload, err := ingest.Encode(ingest.EventPayload{By: by, Type: 1, Name: name, ID: string(t.id(nil, n)), Data: value.Value(data(nil))})
 	return ingest.Op{Version: ingest.OpVersion, Workspace: 1, Received: at.UnixMilli(), ID: opID, Surface: ingest.FromTrack, Kind: ingest.Event, Payload: payload}, err
 }
 
