@@ -211,7 +211,7 @@ func (b *batch) take(s *subject, i person.Identifier) {
 		s.doc.ID = i.Value
 	case person.ByEmail:
 		s.doc.Email = i.Value
-	case person.ByCIO:
+	case person.ByCIO, person.ByPhone, person.ByAnonymous, person.ByDevice: // kept elsewhere in the document
 	}
 	b.keys[i.Key(s.t.ID)] = s.doc.Ordinal
 	s.dirty = true

@@ -92,7 +92,7 @@ func openWriter(path string) (*sqliteConn, error) {
 		return nil, err
 	}
 	c, err := (&sqlite.Driver{}).Open(dsn(path, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-131072)", "secure_delete(1)",
-		"wal_autocheckpoint(32000)", "journal_size_limit(134217728)")+"&vfs="+walvfs.Name)
+		"wal_autocheckpoint(32000)", "journal_size_limit(134217728)") + "&vfs=" + walvfs.Name)
 	if err != nil {
 		return nil, err
 	}
