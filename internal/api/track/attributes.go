@@ -37,6 +37,10 @@ func (r reader) attributes(field string, v value.Value, p *ingest.IdentifyPayloa
 			if _, ok := f.Time(); !ok && r.strict && !absent(f) {
 				err = fault.Field(full, "must be a Unix timestamp in seconds")
 			}
+		case "anonymous_id":
+			if r.strict && !absent(f) {
+				_, err = text(full, f, true, person.MaxID)
+			}
 		default:
 			err = r.attribute(full, name, f)
 		}

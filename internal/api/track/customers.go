@@ -62,7 +62,7 @@ func (s *surface) deleteDevice(c *api.Call) error {
 		return err
 	}
 	t := c.Param("device_id")
-	if err := token(t); err != nil {
+	if err := segment("device_id", t, MaxToken); err != nil {
 		return err
 	}
 	return s.done(c, ingest.DeleteDevice, encodeDevice(&ingest.DevicePayload{By: by, Token: t}))

@@ -124,11 +124,11 @@ func unknown(p pair) error {
 		e := fault.New(fault.Unsupported, "%s %s is not supported yet", p.kind, p.action)
 		e.Field = "action"
 		return e
-	case p.kind == "":
+	case p.kind == "" || p.kind == "null":
 		return fault.Field("type", "is required")
 	case p.kind != "person" && p.kind != "object" && p.kind != "delivery":
 		return fault.Field("type", "must be person, object or delivery")
-	case p.action == "":
+	case p.action == "" || p.action == "null":
 		return fault.Field("action", "is required")
 	}
 	return fault.Field("action", "is not an action of type %s", p.kind)

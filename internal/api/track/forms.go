@@ -17,16 +17,15 @@ var reservedFields = [...]string{"form_id", "form_name", "form_type", "form_url"
 // form takes the submission of a form. A form that is not known comes to be, even if the answer is 400 because no field is
 // an identifier.
 func (s *surface) form(c *api.Call) error {
-	id, err := identifier("form_id", person.ByID, value.Quote(c.Param("form_id")))
+	r, p := read(c), ingest.FormPayload{Form: c.Param("form_id")}
+	if err := segment("form_id", p.Form, person.MaxID); err != nil {
+		return err
+	}
+	v, err := r.body(c)
 	if err != nil {
 		return err
 	}
-	v, err := read(c).body(c)
-	if err != nil {
-		return err
-	}
-	p := ingest.FormPayload{Form: id.Value}
-	if p.Fields, err = fields(v.Get("data")); err != nil {
+	if p.Fields, err = r.fields(v.Get("data")); err != nil {
 		return err
 	}
 	who, unknown := respondent(p.Fields)
@@ -48,8 +47,9 @@ func (s *surface) form(c *api.Call) error {
 	return c.NoContent()
 }
 
-// fields reads a submission's data: strings only. null counts as left out, as clients fill in what they do not know.
-func fields(v value.Value) (value.Value, error) {
+// fields reads a submission's data: strings only. null counts as left out, as clients fill in what they do not
+// know. Strict mode refuses what could not become an attribute.
+func (r reader) fields(v value.Value) (value.Value, error) {
 	if v.Kind() != value.Object {
 		return nil, fault.Field("data", "must be an object with the form's fields")
 	}
@@ -64,13 +64,19 @@ func fields(v value.Value) (value.Value, error) {
 			errs = append(errs, fault.Field("data."+name, "must be a string"))
 		case name == "" || len(name) > person.MaxAttributeName:
 			errs = append(errs, fault.Field("data", "names of fields must be 1 to %d bytes long", person.MaxAttributeName))
+		case name == "id" || name == "email":
+			if r.strict {
+				errs = append(errs, r.bodyIdentifier("data."+name, idTypes[name], f))
+			}
+		default:
+			errs = append(errs, r.attribute("data."+name, name, f))
 		}
 		n++
 		b.Set(name, f)
 	}
-	switch {
-	case len(errs) > 0:
-		return nil, errors.Join(errs...)
+	switch err := errors.Join(errs...); {
+	case err != nil:
+		return nil, err
 	case n > person.MaxAttributes:
 		return nil, fault.Field("data", "has more than %d fields", person.MaxAttributes)
 	case len(b.Value()) > event.MaxData:

@@ -66,7 +66,11 @@ var idTypes = map[string]person.KeyType{"id": person.ByID, "email": person.ByEma
 
 // identifier reads one identifier of a known type. Numbers are taken as their text; a cio_ prefix is cut.
 func identifier(field string, kind person.KeyType, v value.Value) (person.Identifier, error) {
-	s, err := text(field, v, kind == person.ByID, person.MaxID+len("cio_"))
+	most := person.MaxID
+	if kind == person.ByCIO {
+		most += len("cio_")
+	}
+	s, err := text(field, v, kind == person.ByID, most)
 	if err != nil {
 		return person.Identifier{}, err
 	}

@@ -127,8 +127,11 @@ func (s *surface) unsubscribe(c *api.Call) error {
 		return fault.Field("unsubscribe", "is required")
 	}
 	p := ingest.MetricPayload{Public: c.Param("delivery_id"), Metric: "resubscribed"}
-	if truth(flag) {
+	switch off := flag.Text() == "0" || strings.EqualFold(flag.Text(), "false"); {
+	case truth(flag):
 		p.Metric = "unsubscribed"
+	case !off: // what is no clear wish subscribes nobody
+		return fault.Field("unsubscribe", "must be true or false")
 	}
 	known, err := s.deliver(c, &p)
 	if err != nil {

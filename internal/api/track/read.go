@@ -120,15 +120,15 @@ func object(field string, v value.Value) (value.Value, error) {
 	}
 }
 
-// token checks a device token that came in a path.
-func token(s string) error {
+// segment checks what came in a path.
+func segment(field, s string, most int) error {
 	switch {
 	case strings.TrimSpace(s) == "":
-		return fault.Field("device_id", "must not be empty")
-	case len(s) > MaxToken:
-		return fault.Field("device_id", "is longer than %d bytes", MaxToken)
+		return fault.Field(field, "must not be empty")
+	case len(s) > most:
+		return fault.Field(field, "is longer than %d bytes", most)
 	case !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0:
-		return fault.Field("device_id", "must be valid UTF-8 without NUL")
+		return fault.Field(field, "must be valid UTF-8 without NUL")
 	}
 	return nil
 }
