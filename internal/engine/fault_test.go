@@ -44,7 +44,11 @@ func (f *flaky) Transact(ctx context.Context, lease engine.Lease, fn func(engine
 }
 
 // Transient is part of engine.Store.
-func (f *flaky) Transient(err error) bool { return errors.Is(err, errLost) || f.DB.Transient(err) }
+func (f *flaky) Transient(err error) bool { return flakyTransient(f.DB, err) }
+
+func flakyTransient(db *store.DB, err error) bool {
+	return errors.Is(err, errLost) || db.Transient(err)
+}
 
 // TestFlakyDatabase applies every op once although transactions fail around them, those of claims and timers included.
 func TestFlakyDatabase(t *testing.T) {

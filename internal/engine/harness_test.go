@@ -180,7 +180,7 @@ func (w *world) do(ops ...ingest.Op) {
 
 func (w *world) wait(seq uint64) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	for {
 		if at, ok := w.eng.Applied(0); ok && at >= seq {
@@ -267,7 +267,7 @@ func (w *world) why(by string) []string {
 // eventually looks until ok holds; it is for what the engine does on its own after an op is applied.
 func (w *world) eventually(what string, ok func() bool) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeoutCause(w.t.Context(), 20*time.Second, errors.New(what))
+	ctx, cancel := context.WithTimeoutCause(w.t.Context(), time.Minute, errors.New(what))
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
