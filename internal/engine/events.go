@@ -199,9 +199,11 @@ func (b *batch) membership(w *work, pl ingest.SegmentPayload) error {
 		b.failed(w, nil, "the segment is gone or not manual", person.Identifier{})
 		return nil
 	}
+	nobody := pl.Ignored
 	for _, by := range pl.People {
 		s := b.find(w.t, by.Identifier())
 		if s == nil {
+			nobody++
 			continue
 		}
 		in := w.op.Kind == ingest.SegmentAdd
@@ -219,5 +221,8 @@ func (b *batch) membership(w *work, pl ingest.SegmentPayload) error {
 			return err
 		}
 	}
-	return nil
+	if nobody == 0 {
+		return nil
+	}
+	return b.refused(w, ingest.RefusedPayload{Reason: "identifiers that nobody has were left out", Count: nobody})
 }

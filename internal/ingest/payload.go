@@ -96,6 +96,7 @@ type (
 	SegmentPayload struct {
 		Segment int64 `json:"segment"` // numeric id
 		People  []By  `json:"people"`
+		Ignored int64 `json:"ignored,omitempty"` // entries of the request that cannot be identifiers of its type
 	}
 	// DefinePayload saves and deletes definitions, all in one step.
 	DefinePayload struct {

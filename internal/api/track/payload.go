@@ -56,7 +56,7 @@ func encodeDevice(p *ingest.DevicePayload) value.Value {
 	return setInt(&b, "last_used", p.LastUsed).Set("attributes", p.Attributes).Value()
 }
 
-func encodeSegment(segment int64, people []ingest.By) value.Value {
+func encodeSegment(segment int64, people []ingest.By, ignored int64) value.Value {
 	list := []byte{'['}
 	for i, by := range people {
 		if i > 0 {
@@ -65,7 +65,8 @@ func encodeSegment(segment int64, people []ingest.By) value.Value {
 		list = append(list, encodeBy(by)...)
 	}
 	var b value.Builder
-	return b.Set("segment", value.Int(segment)).Set("people", append(list, ']')).Value()
+	b.Set("segment", value.Int(segment)).Set("people", append(list, ']'))
+	return setInt(&b, "ignored", ignored).Value()
 }
 
 func setText(b *value.Builder, name, s string) {

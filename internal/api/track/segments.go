@@ -8,7 +8,7 @@ import (
 )
 
 // segment changes the members of a manual segment. Entries that cannot be an identifier of the asked type are ignored,
-// as the vendor ignores them; if none is left there is nothing to do. Strict mode refuses the first of them.
+// as the vendor ignores them, and an activity says how many; strict mode refuses the first of them.
 func (s *surface) segment(kind ingest.Kind) api.Handler {
 	return func(c *api.Call) error {
 		segment, err := c.ParamID("segment_id")
@@ -24,40 +24,38 @@ func (s *surface) segment(kind ingest.Kind) api.Handler {
 		if err != nil {
 			return err
 		}
-		people, err := r.members(v.Get("ids"), word)
+		people, ignored, err := r.members(v.Get("ids"), word)
 		if err != nil {
 			return err
 		}
-		if len(people) == 0 {
-			return c.Empty()
-		}
-		return s.done(c, kind, encodeSegment(segment, people))
+		return s.done(c, kind, encodeSegment(segment, people, ignored))
 	}
 }
 
-func (r reader) members(v value.Value, word string) ([]ingest.By, error) {
+func (r reader) members(v value.Value, word string) (out []ingest.By, ignored int64, err error) {
 	if v.Kind() != value.Array {
-		return nil, fault.Field("ids", "must be a list of 1 to %d identifiers", MaxMembers)
+		return nil, 0, fault.Field("ids", "must be a list of 1 to %d identifiers", MaxMembers)
 	}
-	var out []ingest.By
 	n := 0
 	for e := range v.Elements() {
 		if n++; n > MaxMembers {
 			break
 		}
 		if k := e.Kind(); k != value.String && k != value.Number {
-			return nil, fault.Field("ids", "must hold strings only")
+			return nil, 0, fault.Field("ids", "must hold strings only")
 		}
 		i, err := identifier("ids", idTypes[word], e)
 		switch {
 		case err == nil:
 			out = append(out, ingest.ByIdentifier(i))
 		case r.strict:
-			return nil, err
+			return nil, 0, err
+		default:
+			ignored++
 		}
 	}
 	if n == 0 || n > MaxMembers {
-		return nil, fault.Field("ids", "must be a list of 1 to %d identifiers", MaxMembers)
+		return nil, 0, fault.Field("ids", "must be a list of 1 to %d identifiers", MaxMembers)
 	}
-	return out, nil
+	return out, ignored, nil
 }
