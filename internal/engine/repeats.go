@@ -15,13 +15,15 @@ import (
 // An event's id is known for thirty days after it was applied. Ids are kept by day, each day in a table of its own, so that
 // whole days are dropped. The day is that of the id's own time, which a repeat has too: one day is looked at for it and not
 // thirty. An id whose time is far from when it came, as that of an import or of a wrong clock, is kept under the day on
-// which it came, and all days are asked for it.
+// which it came, and all days are asked for it. An id without a time, as one made of another's hash, is kept under the last
+// day of the ten in which it came, so that four days are asked for it.
 const (
 	dayLength  = 24 * 60 * 60 * 1000
 	repeatDays = 30
 	idBehind   = 7              // days that an id may be older than its receipt and still be kept under its own day
 	idAhead    = repeatDays + 1 // days that it may be newer: then a repeat within thirty days is newer than its receipt by a day
 	idDaysKept = repeatDays + idBehind + 2
+	timeless   = 10 // days
 )
 
 // EventID is an event's id as it is remembered.
@@ -41,6 +43,9 @@ func dayOf(ms int64) int64 { return ms / dayLength }
 
 // home is the day under which an id that came at a moment (Unix ms, real time) is kept.
 func home(id ulid.ULID, received int64) int64 {
+	if id.Time() == 0 {
+		return lastOf(dayOf(received))
+	}
 	if own := dayOf(int64(id.Time())); own >= dayOf(received)-idBehind && own <= dayOf(received)+idAhead {
 		return own
 	}
@@ -51,6 +56,12 @@ func home(id ulid.ULID, received int64) int64 {
 func homes(id ulid.ULID, received int64) []int64 {
 	own, today := dayOf(int64(id.Time())), dayOf(received)
 	var days []int64
+	if id.Time() == 0 {
+		for d := lastOf(today - repeatDays); d <= lastOf(today); d += timeless {
+			days = append(days, d)
+		}
+		return days
+	}
 	if own < today-idBehind || own > today+1 { // it may have been too far off when it came
 		for d := today - repeatDays; d <= today; d++ {
 			days = append(days, d)
@@ -61,6 +72,9 @@ func homes(id ulid.ULID, received int64) []int64 {
 	}
 	return days
 }
+
+// lastOf is the last of the ten days that a day is in.
+func lastOf(day int64) int64 { return day/timeless*timeless + timeless - 1 }
 
 // named reads the id of an event.
 func (w *work) named(id string) {

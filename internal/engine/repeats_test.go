@@ -83,6 +83,7 @@ func TestRepeats(t *testing.T) {
 		"a little ahead":      {2 * day, []send{{0, "e"}, {day, again}, {28 * day, again}, {40 * day, "e"}}},
 		"ahead":               {31 * day, []send{{0, "e"}, {20 * day, again}, {31 * day, "e"}, {29 * day, again}}},
 		"ahead by a bit more": {32*day + time.Hour, []send{{0, "e"}, {20 * day, again}, {9 * day, again}, {20 * day, "e"}}},
+		"without a time":      {ulid.Time(0).Sub(epoch), []send{{0, "e"}, {0, again}, {29 * day, again}, {2 * day, "e"}, {9 * day, again}, {20 * day, again}, {2 * day, "e"}}},
 		"far ahead":           {5000 * day, []send{{0, "e"}, {29 * day, again}, {2 * day, "e"}}},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/oklog/ulid/v2"
 
@@ -27,7 +26,6 @@ type message struct {
 	by        ingest.By // whom it is about; the zero By for visitors
 	anonymous string    // anonymousId, where it can be one
 	at        int64     // when it happened by the server's clock, Unix seconds; 0 = now
-	claimed   time.Time // when it happened by the sender's clock; zero if it does not say
 }
 
 // defaults are the members of a batch that hold for messages without them.
@@ -171,7 +169,7 @@ func (m *message) person() value.Value {
 }
 
 // eventID is the id by which the same event is known when it is sent again: the messageId if it is a ULID, else a ULID of its
-// hash and the time that the message says, which is the same again then. The engine finds ids by their time.
+// hash without a time, for the message may say another time then.
 func (m *message) eventID() string {
 	s := m.messageID.Text()
 	if s == "" {
@@ -183,9 +181,6 @@ func (m *message) eventID() string {
 	var u ulid.ULID
 	hash := sha256.Sum256([]byte(s))
 	copy(u[6:], hash[:])
-	if t := m.claimed.UnixMilli(); !m.claimed.IsZero() && t > 0 {
-		_ = u.SetTime(uint64(t)) //nolint:errcheck // the years up to 9999 fit
-	}
 	return u.String()
 }
 

@@ -22,7 +22,6 @@ func (m *message) happened(received time.Time, strict bool) (dropped error) {
 	case !ok:
 		return fault.Field(field, "must be a time in ISO 8601")
 	}
-	m.claimed = t
 	sent, ok := moment(m.sentAt, strict)
 	if ok {
 		t = received.Add(-sent.Sub(t))
