@@ -33,6 +33,11 @@ type Call struct {
 	vals  [maxParams]string
 	query url.Values
 	rw    response
+
+	once      *Once  // nil without an Idempotency-Key
+	onceKey   string // it
+	stamped   uint64 // ops
+	mine, was *claim // the claim of this call; that of the same request, sent before
 }
 
 // Param returns a percent-decoded parameter of the path, "" if the route has none of that name.
@@ -152,6 +157,8 @@ var (
 type response struct {
 	http.ResponseWriter
 	status int
+	keep   bool // what is written
+	kept   []byte
 }
 
 func (r *response) WriteHeader(status int) {
@@ -164,6 +171,9 @@ func (r *response) WriteHeader(status int) {
 func (r *response) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
+	}
+	if r.keep && len(r.kept) <= onceAnswer {
+		r.kept = append(r.kept, b...)
 	}
 	return r.ResponseWriter.Write(b)
 }

@@ -21,6 +21,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Fallback answers paths that are neither routes nor under a prefix of an API; nil = 404.
 	Fallback http.Handler
+	// Once lets requests with an Idempotency-Key have one effect; nil = the header is not looked at.
+	Once *Once
 	// Session returns the admin key of a request's session, nil if there is none; it refuses requests of other sites. Routes
 	// with AdminKey take it where no Authorization is sent. nil = there are no sessions.
 	Session func(*http.Request) *workspace.Credential
@@ -121,7 +123,7 @@ func (m *Mux) noMethod(c *Call, n *node, shape Shape) {
 	}
 	if shape != Problem { // the operators' API is not for other origins
 		h.Set("Access-Control-Allow-Methods", n.allow())
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-Id, X-Strict-Mode")
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, X-Request-Id, X-Strict-Mode")
 		h.Set("Access-Control-Max-Age", "600")
 	}
 	c.W.WriteHeader(http.StatusNoContent)
@@ -151,7 +153,24 @@ func (m *Mux) serve(c *Call) {
 			return
 		}
 	}
+	if m.o.Once != nil && c.R.Header[onceHeader] != nil {
+		m.serveOnce(c)
+		return
+	}
 	if err := c.Route.Handler(c); err != nil {
+		m.failed(c, err)
+	}
+}
+
+// serveOnce calls the handler of a request with an Idempotency-Key, unless it was answered before.
+func (m *Mux) serveOnce(c *Call) {
+	c.rw.keep = true
+	defer c.end()
+	answered, err := c.begin(m.o.Once)
+	if !answered && err == nil {
+		err = c.Route.Handler(c)
+	}
+	if err != nil {
 		m.failed(c, err)
 	}
 }

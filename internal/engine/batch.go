@@ -140,6 +140,10 @@ func (p *partition) reject(ctx context.Context, tx Tx, op *ingest.Op, cause erro
 
 // runOps cuts ops where the definitions or the clock change, since the set to load depends on both.
 func (p *partition) runOps(ctx context.Context, tx Tx, ops []*ingest.Op) error {
+	ops, err := p.once(ctx, tx, ops)
+	if err != nil {
+		return err
+	}
 	for len(ops) > 0 {
 		n := slices.IndexFunc(ops, func(op *ingest.Op) bool { return op.Kind == ingest.Define || op.Kind == ingest.Clock })
 		switch {

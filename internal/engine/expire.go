@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"time"
+
+	"rapport.example/internal/ingest"
 )
 
 const (
@@ -10,7 +12,7 @@ const (
 	expireStep  = 2000             // rows of one transaction
 )
 
-// expire deletes decisions and events of nobody that are older than Options.Retained, and the ids of events, a bounded
+// expire deletes decisions and events of nobody that are older than Options.Retained, the ids of events and the keys of requests, a bounded
 // step at a time; while there is more, the next turn goes on.
 func (p *partition) expire(ctx context.Context) error {
 	now := p.e.o.Now()
@@ -24,7 +26,11 @@ func (p *partition) expire(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			more = more || n >= expireStep
+			keys, err := tx.ExpireRequests(ctx, t.ID, now.Add(-ingest.OnceFor).UnixMilli(), expireStep)
+			if err != nil {
+				return err
+			}
+			more = more || n >= expireStep || keys == expireStep
 		}
 		dropped, err := tx.DropEventIDs(ctx, dayOf(now.UnixMilli())-idDaysKept)
 		more = more || dropped

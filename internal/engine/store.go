@@ -85,6 +85,8 @@ type Tx interface {
 	Suppressed(ctx context.Context, workspace int64, hashes [][]byte) (map[string]bool, error)
 	// EventIDs reads which ids are known under the days that they name, with when they were received.
 	EventIDs(ctx context.Context, ids []EventID) ([]EventID, error)
+	// Requests reads the requests that are known by these hashes.
+	Requests(ctx context.Context, keys []RequestKey) ([]Request, error)
 	// Forms reads the forms that exist.
 	Forms(ctx context.Context, refs []FormRef) ([]Form, error)
 	// Pieces reads pieces of segment bitmaps; missing ones are absent from the result.
@@ -93,6 +95,9 @@ type Tx interface {
 	// Expire deletes up to limit of a workspace's oldest decisions, and of its activities without a person, that are from
 	// before a moment (Unix ms of the workspace's clock), and says how many it deleted.
 	Expire(ctx context.Context, workspace, before int64, limit int) (int64, error)
+	// ExpireRequests deletes up to limit of a workspace's requests that were received before a moment (Unix ms, real time),
+	// and says how many it deleted.
+	ExpireRequests(ctx context.Context, workspace, before int64, limit int) (int64, error)
 	// DropEventIDs forgets the ids of the partition's oldest day, if it is before a day, and says whether it was.
 	DropEventIDs(ctx context.Context, before int64) (bool, error)
 
@@ -176,6 +181,7 @@ type Changes struct {
 	Definitions    []definition.Row // a new version; the earlier current one of the same id stops being current
 	PutForms       []Form
 	EventIDs       []EventID // one that is there is known from Received on
+	Requests       []Request // inserted, or replaced by key
 	Suppress       []Suppression
 	Unsuppress     []Suppression
 }

@@ -73,13 +73,26 @@ func appendOp(dst []byte, op *Op) ([]byte, error) {
 	dst = binary.AppendUvarint(dst, op.PersonID)
 	dst = binary.AppendUvarint(dst, uint64(len(op.Request)))
 	dst = append(dst, op.Request...)
+	if op.Version >= KeyedVersion {
+		var once Once
+		if op.Once != nil {
+			once = *op.Once
+		}
+		dst = append(append(append(dst, once.Hash[:]...), once.Print[:]...), once.Nonce[:]...)
+	}
 	return append(dst, op.Payload...), nil
 }
 
 func opSize(op *Op) int {
-	return 1 + uvarintLen(uint64(op.Workspace)) + uvarintLen(uint64(op.Received)) + 16 + 2 + uvarintLen(uint64(op.Credential)) +
+	keyed := 0
+	if op.Version >= KeyedVersion {
+		keyed = onceSize
+	}
+	return keyed + 1 + uvarintLen(uint64(op.Workspace)) + uvarintLen(uint64(op.Received)) + 16 + 2 + uvarintLen(uint64(op.Credential)) +
 		uvarintLen(op.PersonID) + uvarintLen(uint64(len(op.Request))) + len(op.Request) + len(op.Payload)
 }
+
+const onceSize = len(Once{}.Hash) + len(Once{}.Print) + len(Once{}.Nonce)
 
 func uvarintLen(v uint64) int {
 	n := 1
@@ -131,7 +144,7 @@ func readOp(op *Op, b []byte) error {
 	if len(b) == 0 {
 		return ErrCorrupt
 	}
-	if op.Version = b[0]; op.Version > OpVersion {
+	if op.Version = b[0]; op.Version > KeyedVersion {
 		return fmt.Errorf("%w: op version %d", ErrNewer, op.Version)
 	}
 	r := reader{b: b[1:]}
@@ -146,11 +159,22 @@ func readOp(op *Op, b []byte) error {
 	op.Credential = int64(r.uvarint())
 	op.PersonID = r.uvarint()
 	op.Request = string(r.bytes(int(min(r.uvarint(), uint64(len(b))))))
+	if op.Version >= KeyedVersion {
+		op.Once = r.once()
+	}
 	if r.bad {
 		return ErrCorrupt
 	}
 	op.Payload = r.b[:len(r.b):len(r.b)]
 	return nil
+}
+
+func (r *reader) once() *Once {
+	b := r.bytes(onceSize)
+	if b == nil {
+		return nil
+	}
+	return &Once{Hash: [16]byte(b[:16]), Print: [16]byte(b[16:32]), Nonce: [8]byte(b[32:])}
 }
 
 // reader takes pieces off b and remembers if one was missing.

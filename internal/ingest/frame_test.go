@@ -21,40 +21,51 @@ func sample() Frame {
 	}}
 }
 
+// keyedSample has an op with an Idempotency-Key, too.
+func keyedSample() Frame {
+	f := sample()
+	f.Ops = append(f.Ops, Op{
+		Version: KeyedVersion, Workspace: 9, Received: 5, ID: "01JCCCCCCCCCCCCCCCCCCCCCCC", Surface: FromTrack, Kind: Event, Payload: value.Value(`{"name":"e"}`),
+		Once: &Once{Hash: [16]byte{1, 15: 2}, Print: [16]byte{3, 15: 4}, Nonce: [8]byte{5, 7: 6}},
+	})
+	return f
+}
+
 // TestFrameGolden keeps the stored form fixed: a change of it is a change of docs/formats.md and of the version.
 func TestFrameGolden(t *testing.T) {
 	t.Parallel()
-	f := sample()
-	got, err := EncodeFrame(nil, &f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join("testdata", "frame-1.bin")
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
+	for name, f := range map[string]Frame{"frame-1.bin": sample(), "frame-1-keyed.bin": keyedSample()} {
+		got, err := EncodeFrame(nil, &f)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("EncodeFrame (-golden +got):\n%s", diff)
-	}
-	back, err := DecodeFrame(want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(f, back); diff != "" {
-		t.Errorf("DecodeFrame (-want +got):\n%s", diff)
+		path := filepath.Join("testdata", name)
+		if *update {
+			if err := os.WriteFile(path, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: EncodeFrame (-golden +got):\n%s", name, diff)
+		}
+		back, err := DecodeFrame(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(f, back); diff != "" {
+			t.Errorf("%s: DecodeFrame (-want +got):\n%s", name, diff)
+		}
 	}
 }
 
 // TestFrameDamage flips every byte in turn: each damage is noticed.
 func TestFrameDamage(t *testing.T) {
 	t.Parallel()
-	f := sample()
+	f := keyedSample()
 	data, err := EncodeFrame(nil, &f)
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +85,7 @@ func TestFrameDamage(t *testing.T) {
 func TestNewerOp(t *testing.T) {
 	t.Parallel()
 	f := sample()
-	f.Ops[1].Version = OpVersion + 1
+	f.Ops[1].Version = KeyedVersion + 1
 	data, err := EncodeFrame(nil, &f)
 	if err != nil {
 		t.Fatal(err)

@@ -2,11 +2,29 @@
 // its frame is on disk. The engine reads the frames of a partition strictly in sequence.
 package ingest
 
-import "rapport.example/internal/value"
+import (
+	"time"
+
+	"rapport.example/internal/value"
+)
 
 // OpVersion is the version of the op envelope and of its payloads that this program writes. A node that meets a newer
 // one stops reading its partition instead of guessing.
 const OpVersion = 1
+
+// KeyedVersion is that of an op with an Idempotency-Key, which has Once behind the request id.
+const KeyedVersion = 2
+
+// OnceFor is how long an Idempotency-Key is known.
+const OnceFor = 24 * time.Hour
+
+// Once is what an op carries of the Idempotency-Key that its request came with: of all requests with one Hash within OnceFor,
+// the ops of one Nonce are applied, those of the request that came first.
+type Once struct {
+	Hash  [16]byte // of the key, the workspace and the credential
+	Print [16]byte // of the request
+	Nonce [8]byte  // of this request: its ops share it
+}
 
 // Kind says what an op does. The values are stored in the log: never renumber.
 type Kind uint8
@@ -60,6 +78,7 @@ type Op struct {
 	Request    string // request id, for the log and for support
 	PersonID   uint64 // reserved for a later resolve-then-shard stage; 0
 	Kind       Kind
+	Once       *Once       // nil without an Idempotency-Key
 	Payload    value.Value // an object; its members by Kind are those of payload.go
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"rapport.example/internal/engine"
@@ -22,6 +23,7 @@ type freshness struct {
 	alone  bool                                                       // this process is the only one that writes
 	check  func(ctx context.Context, partition int32) (uint64, error) // checkpoint in the database
 	route  func(workspace int64) (partition int32, ok bool)
+	began  sync.Map // int32 → uint64: an end of the stream after this process began
 }
 
 // Fresh waits, for at most two seconds, until everything that the workspace had acknowledged before is applied. stale
@@ -42,6 +44,30 @@ func (f *freshness) Fresh(ctx context.Context, workspace int64) (stale bool) {
 		seq = last
 	}
 	return f.until(ctx, partition, seq) != nil
+}
+
+// Caught waits, for at most two seconds, until what others than this process took for the workspace is applied: other
+// nodes, or the one that ran before.
+func (f *freshness) Caught(ctx context.Context, workspace int64) {
+	if !f.alone {
+		_ = f.Fresh(ctx, workspace)
+		return
+	}
+	partition, ok := f.route(workspace)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, freshWait)
+	defer cancel()
+	seq, ok := f.began.Load(partition)
+	if !ok { // what came since the start is in it, too: this once the wait is longer than it has to be
+		last, err := f.last(ctx, partition)
+		if err != nil {
+			return
+		}
+		seq, _ = f.began.LoadOrStore(partition, last)
+	}
+	_ = f.until(ctx, partition, seq.(uint64)) //nolint:errcheck // bounded: what is not applied by then is told by the engine
 }
 
 // Applied waits until the op at this position is applied.

@@ -139,7 +139,7 @@ func (s *Surface) carryOut(c *api.Call, w workspace.Workspace, kind ingest.Kind,
 	if c.Credential != nil {
 		o.Credential = c.Credential.ID
 	}
-	pos, err := s.o.Log.Append(c.R.Context(), w.Partition, o)
+	pos, err := c.Append(s.o.Log, w.Partition, o)
 	if err != nil && fault.Is(err, fault.Internal) {
 		return fault.Wrap(fault.Unavailable, err, "the write could not be made durable: send it again")
 	}

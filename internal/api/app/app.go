@@ -85,9 +85,11 @@ func op(c *api.Call, kind ingest.Kind, payload any) (ingest.Op, error) {
 	}, nil
 }
 
-// accept makes an op durable. A failure that the log does not explain is a log in trouble, which is worth another try.
-func (s *surface) accept(c *api.Call, o ingest.Op) (ingest.Position, error) {
-	pos, err := s.o.Log.Append(c.R.Context(), c.Partition, o)
+// accept makes an op durable; o may get another id. A failure that the log does not explain is a log in trouble, which is worth another try.
+func (s *surface) accept(c *api.Call, o *ingest.Op) (ingest.Position, error) {
+	ops := []ingest.Op{*o}
+	pos, err := c.Append(s.o.Log, c.Partition, ops...)
+	*o = ops[0]
 	if err != nil && fault.Is(err, fault.Internal) {
 		return pos, fault.Wrap(fault.Unavailable, err, "the write could not be made durable: send it again")
 	}
@@ -100,7 +102,7 @@ func (s *surface) carryOut(c *api.Call, kind ingest.Kind, payload any) error {
 	if err != nil {
 		return err
 	}
-	pos, err := s.accept(c, o)
+	pos, err := s.accept(c, &o)
 	if err != nil {
 		return err
 	}

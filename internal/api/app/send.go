@@ -57,7 +57,7 @@ func (s *surface) sendEmail(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.accept(c, o); err != nil {
+	if _, err := s.accept(c, &o); err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, SendAnswer{

@@ -141,7 +141,7 @@ func (s *surface) accept(c *api.Call, ops []ingest.Op) error {
 	if len(ops) == 0 {
 		return nil
 	}
-	_, err := s.o.Log.Append(c.R.Context(), c.Partition, ops...)
+	_, err := c.Append(s.o.Log, c.Partition, ops...)
 	if err != nil && fault.Is(err, fault.Internal) {
 		return fault.Wrap(fault.Unavailable, err, "the write could not be made durable: send it again")
 	}

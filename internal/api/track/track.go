@@ -97,7 +97,7 @@ func op(c *api.Call, kind ingest.Kind, payload value.Value) ingest.Op {
 // accept makes ops durable, all or none. A failure that the log does not explain is a log in trouble, which is worth
 // another try; it is not a defect of the request.
 func (s *surface) accept(c *api.Call, ops ...ingest.Op) error {
-	_, err := s.o.Log.Append(c.R.Context(), c.Partition, ops...)
+	_, err := c.Append(s.o.Log, c.Partition, ops...)
 	if err != nil && fault.Is(err, fault.Internal) {
 		return fault.Wrap(fault.Unavailable, err, "the write could not be made durable: send it again")
 	}

@@ -321,7 +321,7 @@ func TestReaderStops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Ops[0].Version++
+	f.Ops[0].Version = ingest.KeyedVersion + 1
 	newer, err := ingest.EncodeFrame(nil, &f)
 	if err != nil {
 		t.Fatal(err)
