@@ -73,6 +73,7 @@ func (t *traffic) message(dst []byte, n int64) []byte {
 	dst = strconv.AppendInt(dst, t.who(n), 10)
 	dst = append(dst, `","event":"`...)
 	dst = append(dst, name...)
+	dst = strconv.AppendInt(append(dst, `","messageId":"bench-`...), n+t.offset, 10) // no ULID, as none of the libraries makes one
 	dst = append(dst, `","properties":`...)
 	return append(data(dst), '}')
 }
