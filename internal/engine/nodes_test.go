@@ -39,8 +39,9 @@ type node struct {
 	w    *world // clock, outbox and test; the same for all
 	log  logs
 
+	eng *engine.Engine
+
 	mu   sync.Mutex
-	eng  *engine.Engine
 	took int // leases
 }
 
@@ -122,7 +123,7 @@ func (c *contested) applied(ctx context.Context, seq uint64) error {
 // connections identify and merge the same few people. Nothing may be lost or doubled, and no transactions may deadlock.
 func TestFourNodesFight(t *testing.T) {
 	t.Parallel()
-	const nodes, partitions, connections, frames = 4, 3, 6, 25
+	const nodes, partitions, connections, frames = 4, 3, 4, 45
 	o := storetest.Options(t, storetest.Postgres)
 	w := &world{t: t, db: storetest.Open(t, o), out: &outbox{}, now: epoch}
 	if err := w.db.EnsurePartitions(t.Context(), partitions); err != nil {
@@ -145,6 +146,7 @@ func TestFourNodesFight(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var all sync.WaitGroup
+	var down sync.Mutex
 	for i := range partitions * connections {
 		all.Go(func() {
 			rnd := rand.New(rand.NewPCG(1, uint64(i)))
@@ -152,10 +154,10 @@ func TestFourNodesFight(t *testing.T) {
 			c := spaces[i%partitions]
 			for f := range frames {
 				seq := c.send(p)
-				if f%5 != 0 {
+				if f%3 != 0 {
 					continue
 				}
-				if err := errors.Join(disturb(ctx, p, c.partition, fighters), c.applied(ctx, seq)); err != nil {
+				if err := c.disturb(ctx, p, fighters, &down, seq); err != nil {
 					t.Error(err)
 					return
 				}
@@ -187,28 +189,22 @@ func TestFourNodesFight(t *testing.T) {
 	}
 }
 
-// disturb takes the partition's lease from whoever has it, in the middle of their work, or restarts a node.
-func disturb(ctx context.Context, p pick, partition int32, nodes []*node) error {
+// disturb takes the partition's lease from whoever has it, in the middle of their work, or has a node down until the others
+// have applied the frame: only one at a time is.
+func (c *contested) disturb(ctx context.Context, p pick, nodes []*node, down *sync.Mutex, seq uint64) error {
 	n := of(p, "node", nodes...)
-	if of(p, "what", "steal", "steal", "restart") == "steal" {
-		lease, _, err := n.DB.Acquire(ctx, partition, "thief", time.Minute, true)
+	if of(p, "what", "steal", "restart") == "steal" {
+		lease, _, err := n.DB.Acquire(ctx, c.partition, "thief", time.Minute, true)
+		if err == nil {
+			err = n.DB.Release(ctx, lease)
+		}
 		if err != nil {
 			return n.seen(err)
 		}
-		return n.seen(n.DB.Release(ctx, lease))
+		return c.applied(ctx, seq)
 	}
-	return n.restart()
-}
-
-func (n *node) restart() error {
-	n.mu.Lock()
-	eng := n.eng
-	n.mu.Unlock()
-	eng.Stop()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.eng != eng { // another connection did it
-		return nil
-	}
-	return n.start()
+	down.Lock()
+	defer down.Unlock()
+	n.eng.Stop()
+	return errors.Join(c.applied(ctx, seq), n.start())
 }
