@@ -24,6 +24,7 @@ var examples = map[string]string{
 	"keys create":   "  rapport keys create --kind track --workspace acme\n  rapport keys create --kind agent --name assistant --scopes read --expires-in 90d",
 	"keys list":     "  rapport keys list\n  rapport keys list --kind agent --json",
 	"keys revoke":   "  rapport keys revoke 7",
+	"rejections":    "  rapport rejections\n  rapport rejections --since 24h --kind failed_event\n  rapport rejections --reason suppressed --json",
 	"why":           "  rapport why 42\n  rapport why ada@example.com --campaign onboarding\n  rapport why cio_abcdefgh --json",
 	"clock":         "  rapport clock show\n  rapport clock advance 72h\n  rapport clock set 2027-01-01T09:00:00Z",
 	"clock show":    "  rapport clock show --workspace acme",

@@ -41,6 +41,7 @@ type cli struct {
 	Export     exportCmd     `cmd:"" help:"Write a workspace as a file that apply reads."`
 	Keys       keysCmd       `cmd:"" help:"Create, list and revoke keys."`
 	Why        whyCmd        `cmd:"" help:"Tell why a person got a message, or did not."`
+	Rejections rejectionsCmd `cmd:"" help:"List what was accepted and not applied, and why."`
 	Clock      clockCmd      `cmd:"" help:"Show or move a workspace's clock, to see what happens later."`
 	Backup     backupCmd     `cmd:"" help:"Copy the state of a running server into a file."`
 	Restore    restoreCmd    `cmd:"" help:"Make a data folder from a backup."`

@@ -377,6 +377,7 @@ func TestPlans(t *testing.T) {
 			PutTimers: []timer.Timer{tm}, NewDeliveries: []delivery.Delivery{dl}, PutDeliveries: []delivery.Delivery{dl},
 			Pieces: []engine.Piece{{PieceKey: piece}, {PieceKey: engine.PieceKey{Workspace: 2}, Count: 1, Bits: []byte{1}}}, Definitions: []definition.Row{{Workspace: 1}},
 			Suppress: []engine.Suppression{sup}, Unsuppress: []engine.Suppression{sup}, PutForms: []engine.Form{{Workspace: 1, ID: "f"}},
+			EventIDs: []engine.EventID{{Workspace: 1, Day: 7}}, Requests: []engine.Request{{Workspace: 1}},
 		})
 		for _, read := range []func() error{
 			func() error { _, err := tx.Counters(ctx, 1); return err },
@@ -400,6 +401,11 @@ func TestPlans(t *testing.T) {
 			func() error { _, _, _, err := db.FindDelivery(ctx, "p"); return err },
 			func() error { _, err := tx.Forms(ctx, []engine.FormRef{{Workspace: 1, ID: "f"}}); return err },
 			func() error { _, err := db.Forms(ctx, 1, "", 9); return err },
+			func() error { _, err := db.Rejections(ctx, 1, 0, 9); return err },
+			func() error { _, _, _, err := db.FindRequest(ctx, 1, [16]byte{1}, 0); return err },
+			func() error { _, err := tx.Requests(ctx, []engine.RequestKey{{Workspace: 1}}); return err },
+			func() error { _, err := tx.ExpireRequests(ctx, 1, 9, 9); return err },
+			func() error { _, err := tx.EventIDs(ctx, []engine.EventID{{Workspace: 1, Day: 7}}); return err },
 		} {
 			err = errors.Join(err, read())
 		}

@@ -85,6 +85,7 @@ func (s *Surface) Routes() []api.Route {
 		get("clock", ClockAnswer{}, s.clock, "Reads a workspace's clock."),
 		post("clock", ClockRequest{}, ClockAnswer{}, s.moveClock, "Moves a workspace's clock forward and carries out what falls due."),
 		get("people/{person}/why", WhyAnswer{}, s.why, "Lists the decisions about a person, newest first."),
+		get("rejections", RejectionsAnswer{}, s.rejections, "Lists what was accepted and not applied, newest first."),
 		get("forms", FormsAnswer{}, s.forms, "Lists the forms that were submitted, by id."),
 		get("mailbox", MailboxAnswer{}, s.mailbox, "Lists the mails of the development mailbox, newest first."),
 		get("mailbox/{id}", MailMessage{}, s.mail, "Reads a mail of the development mailbox."),

@@ -6,6 +6,7 @@ import (
 	"rapport.example/internal/api/app"
 	"rapport.example/internal/definition"
 	"rapport.example/internal/engine"
+	"rapport.example/internal/event"
 	"rapport.example/internal/person"
 	"rapport.example/internal/workspace"
 )
@@ -34,6 +35,11 @@ type People interface {
 	app.Timelines
 	// FindPerson is nil if the identifier finds nobody.
 	FindPerson(ctx context.Context, workspace int64, by person.Identifier) (*person.Document, error)
+	// ReadPeople reads the people who exist, by ordinal.
+	ReadPeople(ctx context.Context, workspace int64, ordinals []uint32) (map[uint32]*person.Document, error)
+	// Rejections lists up to limit activities that say what was accepted and not applied, newest first, from sequence from
+	// down; 0 is the newest.
+	Rejections(ctx context.Context, workspace, from int64, limit int) ([]event.Activity, error)
 	// NewestPeople lists up to limit people with ordinals up to and including from, the newest first; from 0 is the newest.
 	NewestPeople(ctx context.Context, workspace int64, from uint32, limit int) ([]*person.Document, error)
 	// Decisions walks a person's decisions from sequence from, the newest of which is Document.LastDecision; campaign 0 is
