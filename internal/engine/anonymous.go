@@ -102,6 +102,7 @@ func (b *batch) receive(w *work, s *subject, i person.Identifier) error {
 		return nil
 	}
 	b.hold(s, k, w.now)
+	b.receiveVisits(w, s, k)
 	rows := b.unattached(k)
 	rows = slices.DeleteFunc(rows, func(a event.Activity) bool { return a.Received < w.now-event.AnonymousRetain })
 	since, chains := s.doc.Since(), []string(nil)
@@ -204,5 +205,8 @@ func (b *batch) forgetAnonymous(s *subject) {
 // forget deletes nobody's events under an anonymous id.
 func (b *batch) forget(k person.Key) {
 	b.unattached(k)
+	if t := b.p.tenants[k.Workspace]; t != nil && t.counters["visit"] > 0 {
+		b.forgetVisits(k)
+	}
 	b.c.DropAnonymous = append(b.c.DropAnonymous, AnonymousRef{Workspace: k.Workspace, ID: k.Value})
 }

@@ -15,6 +15,7 @@ import (
 	"rapport.example/internal/fault"
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/journey"
+	objects "rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/timer"
 )
@@ -41,7 +42,8 @@ type batch struct {
 	events     map[idKey]int64                 // when the events whose ids are known were received
 	forms      map[FormRef]*Form
 	changed    map[FormRef]bool // forms to write
-	c          Changes
+	things
+	c Changes
 }
 
 // subject is a person in hand: the document is this batch's own copy.
@@ -84,8 +86,13 @@ type work struct {
 	event    ulid.ULID // id of the event
 	hasEvent bool      // it has one
 
+	primary   person.Identifier // of a merge
 	secondary person.Identifier // whom a merge makes part of another
 	anonymous person.Key        // the anonymous id that somebody receives
+
+	objects  []objects.Key
+	related  []person.Identifier // people whose relationships change
+	visitors []person.Key        // anonymous ids that are related to objects
 }
 
 func (p *partition) newBatch() *batch {
@@ -95,6 +102,7 @@ func (p *partition) newBatch() *batch {
 		deliveries: map[DeliveryRef]*delivery.Delivery{}, timers: map[timerKey]int64{}, heaps: map[*tenant]*timerHeap{}, history: map[historyKey][]event.Activity{},
 		past: map[person.Ref][]event.Activity{}, nobodys: map[person.Key][]event.Activity{}, unheld: map[person.Key]int{},
 		publics: map[DeliveryKey]*delivery.Delivery{}, events: map[idKey]int64{}, forms: map[FormRef]*Form{}, changed: map[FormRef]bool{},
+		things: newThings(),
 	}
 }
 
@@ -315,6 +323,9 @@ func (b *batch) load(ctx context.Context, tx Tx, works []*work, due []timer.Time
 		return err
 	}
 	if err := b.loadAnonymous(ctx, tx, works); err != nil {
+		return err
+	}
+	if err := b.loadObjects(ctx, tx, works); err != nil {
 		return err
 	}
 	for t, n := range grow {

@@ -49,6 +49,7 @@ func (b *batch) absorb(w *work, p, s *subject) error {
 	changed, left := b.receiveAttributes(p, s)
 	changed = append(b.receiveIdentifiers(p, s), changed...)
 	b.receiveDevices(w.now, p, s)
+	b.receiveRelations(p, s)
 	b.receiveJourneys(w, p, s)
 	b.receiveDeliveries(p, s)
 	for _, m := range s.doc.Segments {
@@ -289,6 +290,9 @@ func (b *batch) loadPast(ctx context.Context, tx Tx, works []*work) error {
 // ready reports whether everything that the op needs was loaded: when ops before it in the batch have changed whom its
 // identifiers mean, the history of its secondary person was not, and the op has to wait for the next batch.
 func (b *batch) ready(w *work) bool {
+	if !b.relationsLoaded(w) {
+		return false
+	}
 	s := b.find(w.t, w.secondary)
 	if s == nil || !s.stored {
 		return true

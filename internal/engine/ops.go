@@ -40,7 +40,11 @@ func (w *work) read() error {
 	case ingest.Identify:
 		pl := ingest.ReadIdentify(w.op.Payload)
 		w.identifies(pl.By, pl.Attributes)
-		w.do = func(b *batch, w *work) error { return b.identify(w, pl) }
+		rel, err := w.identifyRelates(&pl)
+		if err != nil {
+			return err
+		}
+		w.do = func(b *batch, w *work) error { return b.identifyAndRelate(w, pl, rel) }
 	case ingest.Event:
 		pl := ingest.ReadEvent(w.op.Payload)
 		w.want(pl.By)
@@ -65,7 +69,7 @@ func (w *work) read() error {
 		}
 		w.want(pl.Primary)
 		w.want(pl.Secondary)
-		w.secondary = pl.Secondary.Identifier()
+		w.primary, w.secondary = pl.Primary.Identifier(), pl.Secondary.Identifier()
 		if pl.Alias && pl.Secondary.ID != "" {
 			w.receives(person.Identifier{Type: person.ByAnonymous, Value: pl.Secondary.ID})
 		}
@@ -112,6 +116,10 @@ func (w *work) read() error {
 			w.refs = append(w.refs, DeliveryRef{w.t.ID, pl.Delivery})
 		}
 		w.do = func(b *batch, w *work) error { return b.metric(w, pl) }
+	case ingest.Object, ingest.DeleteObject:
+		return w.readObject()
+	case ingest.Relate, ingest.Unrelate:
+		return w.readRelate()
 	case ingest.Form:
 		return w.readForm()
 	case ingest.Refused:

@@ -8,6 +8,7 @@ import (
 	"rapport.example/internal/delivery"
 	"rapport.example/internal/event"
 	"rapport.example/internal/journey"
+	objects "rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/timer"
 	"rapport.example/internal/value"
@@ -87,6 +88,10 @@ type Tx interface {
 	EventIDs(ctx context.Context, ids []EventID) ([]EventID, error)
 	// Requests reads the requests that are known by these hashes.
 	Requests(ctx context.Context, keys []RequestKey) ([]Request, error)
+	// Objects reads the objects that exist; Relationships all of these people's; Visits all that wait under anonymous ids.
+	Objects(ctx context.Context, keys []ObjectKey) ([]objects.Object, error)
+	Relationships(ctx context.Context, people []person.Ref) ([]objects.Relationship, error)
+	Visits(ctx context.Context, anonymous []person.Key) ([]Visit, error)
 	// Forms reads the forms that exist.
 	Forms(ctx context.Context, refs []FormRef) ([]Form, error)
 	// Pieces reads pieces of segment bitmaps; missing ones are absent from the result.
@@ -180,6 +185,12 @@ type Changes struct {
 	Pieces         []Piece
 	Definitions    []definition.Row // a new version; the earlier current one of the same id stops being current
 	PutForms       []Form
+	DropObjects    []ObjectRef // with their relationships and what waits for visitors
+	PutObjects     []objects.Object
+	DropRelations  []RelationRef
+	PutRelations   []objects.Relationship
+	DropVisits     []person.Key // all that wait under these anonymous ids
+	PutVisits      []Visit
 	EventIDs       []EventID // one that is there is known from Received on
 	Requests       []Request // inserted, or replaced by key
 	Suppress       []Suppression

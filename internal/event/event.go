@@ -31,6 +31,9 @@ const (
 	Merged          Type = 13 // somebody else became part of the person; Data says who and what came with them
 	AnonymousMerge  Type = 14 // the person received an anonymous id; Data {"anonymous_id":…,"events":…}
 	Form            Type = 15 // a form that the person submitted; Name is the form's id, Data its fields
+	AddRelation     Type = 16 // the person is related to an object, or what is known of that changed; Data names the object
+	DeleteRelation  Type = 17 // the person is no longer related to an object; Data names it
+	ObjectChange    Type = 18 // of nobody: Name is created, updated or deleted, Data names the object and what changed
 )
 
 var words = map[Type]string{
@@ -38,6 +41,7 @@ var words = map[Type]string{
 	Created: "profile_create", Deleted: "profile_delete", DeviceChange: "device_change", Message: "message",
 	FailedEvent: "failed_event", Suppressed: "suppressed", Rejected: "rejected",
 	Merged: "profile_merge", AnonymousMerge: "anon_merge", Form: "form_submission",
+	AddRelation: "add_relationship", DeleteRelation: "delete_relationship", ObjectChange: "object_change",
 }
 
 // String is the App API's word for the type.

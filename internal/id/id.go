@@ -29,6 +29,11 @@ func CIO(secret []byte, workspace int64, ordinal uint32) string {
 	return lower32.EncodeToString(sum(secret, workspace, "cio:"+strconv.FormatUint(uint64(ordinal), 10))[:10])
 }
 
+// Object returns the canonical id of the object with this number, as CIO does for people.
+func Object(secret []byte, workspace, number int64) string {
+	return lower32.EncodeToString(sum(secret, workspace, "object:"+strconv.FormatInt(number, 10))[:10])
+}
+
 // Delivery returns the public id of a delivery: 20 URL-safe base64 characters, made as CIO is from a key that is unique
 // within the workspace: "op:" and the id of the op that asked for it, or "j:" and its journey, action and visit.
 func Delivery(secret []byte, workspace int64, key string) string {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/value"
 )
@@ -48,6 +49,29 @@ type (
 		Attributes value.Value `json:"attributes,omitempty"`  // an object as it came in, reserved names included
 		UpdateOnly bool        `json:"update_only,omitempty"` // _update: never create
 		Timestamp  int64       `json:"timestamp,omitempty"`   // Unix seconds from _timestamp; 0 = receive time
+		Relate     value.Value `json:"relate,omitempty"`      // a RelatePayload with nothing but Relations and Drop
+	}
+	// ObjectPayload creates an object or sets its attributes, and relates people to it. For DeleteObject, only Object is set.
+	ObjectPayload struct {
+		Object     object.Key  `json:"object"`
+		Attributes value.Value `json:"attributes,omitempty"`
+		Relations  []Relation  `json:"relations,omitempty"` // each names a person or a visitor
+		Timestamp  int64       `json:"timestamp,omitempty"` // Unix seconds; 0 = receive time
+	}
+	// RelatePayload is that of Relate and Unrelate: either By and the objects that the relations name, or Object and people.
+	RelatePayload struct {
+		By        By         `json:"by,omitzero"`
+		Object    object.Key `json:"object,omitzero"`
+		Relations []Relation `json:"relations,omitempty"`
+		Drop      bool       `json:"drop,omitempty"`      // within an identify: drop them
+		Timestamp int64      `json:"timestamp,omitempty"` // Unix seconds; 0 = receive time
+	}
+	// Relation names one end of a relationship, the other being the payload's, and what is known of it.
+	Relation struct {
+		Object     object.Key  `json:"object,omitzero"`
+		By         By          `json:"by,omitzero"`
+		Anonymous  string      `json:"anonymous_id,omitempty"` // a visitor, who has no other identifier
+		Attributes value.Value `json:"attributes,omitempty"`
 	}
 	// PersonPayload is that of Delete, Suppress and Unsuppress.
 	PersonPayload struct {

@@ -20,6 +20,8 @@ func ReadIdentify(payload value.Value) IdentifyPayload {
 			p.UpdateOnly, _ = v.Bool()
 		case "timestamp":
 			p.Timestamp = integer(v)
+		case "relate":
+			p.Relate = v
 		}
 	}
 	return p

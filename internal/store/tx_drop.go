@@ -37,6 +37,7 @@ func dropBulk(c *engine.Changes) []bulk {
 		{dropDecisions, set{refs[0], col(c.DropPeople, func(d engine.DropPerson) int64 { return d.LastDecision })}},
 		{`DELETE FROM timers WHERE (workspace, person) IN ({rows})`, refs},
 		{`DELETE FROM journeys WHERE (workspace, person) IN ({rows})`, refs},
+		{`DELETE FROM relationships WHERE (workspace, person) IN ({rows})`, refs},
 		{blankDeliveries, refs},
 		{`DELETE FROM mailbox WHERE (workspace, person) IN ({rows})`, refs},
 		{`DELETE FROM people WHERE (workspace, person) IN ({rows})`, refs},

@@ -13,9 +13,11 @@ func (t *tx) Expire(ctx context.Context, workspace, before int64, limit int) (in
 			(SELECT seq FROM decisions WHERE workspace = $1 ORDER BY seq LIMIT $3)`
 		nobodys = `DELETE FROM activities WHERE workspace = $1 AND person = 0 AND received < $2 AND seq IN
 			(SELECT seq FROM activities WHERE workspace = $1 AND person = 0 ORDER BY seq LIMIT $3)`
+		visits = `DELETE FROM visits WHERE workspace = $1 AND received < $2 AND (anonymous, object) IN
+			(SELECT anonymous, object FROM visits WHERE workspace = $1 AND received < $2 ORDER BY received LIMIT $3)`
 	)
 	total := int64(0)
-	for _, sql := range [...]string{decisions, nobodys} {
+	for _, sql := range [...]string{decisions, nobodys, visits} {
 		n, err := t.c.exec(ctx, sql, workspace, before, int64(limit))
 		if err != nil {
 			return total, fmt.Errorf("expire old rows: %w", err)

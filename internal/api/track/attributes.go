@@ -30,7 +30,7 @@ func (r reader) attributes(field string, v value.Value, p *ingest.IdentifyPayloa
 			}
 		case "cio_relationships":
 			cut = true
-			err = relationships(full, f)
+			err = r.identifyRelations(full, f, p)
 		case "id", "email", "cio_id":
 			err = r.bodyIdentifier(full, idTypes[name], f)
 		case "created_at":
@@ -84,16 +84,6 @@ func (r reader) bodyIdentifier(field string, kind person.KeyType, v value.Value)
 	}
 	_, err := identifier(field, kind, v)
 	return err
-}
-
-// relationships lets empty ones pass; objects come later.
-func relationships(field string, v value.Value) error {
-	if absent(v) || string(v) == "[]" || string(v) == "{}" {
-		return nil
-	}
-	e := fault.New(fault.Unsupported, "relationships are not supported yet")
-	e.Field = field
-	return e
 }
 
 // truth reads a flag as the vendor reads unsubscribed: true, any-case "true", 1 or "1".

@@ -15,7 +15,7 @@ import (
 // pair is a v2 operation's type and action.
 type pair struct{ kind, action string }
 
-// operations are the pairs that work today. Each reads the operation and returns the kind and payload of its op.
+// operations are the vendor's pairs. Each reads the operation and returns the kind and payload of its op.
 var operations = map[pair]func(reader, value.Value) (ingest.Kind, value.Value, error){
 	{"person", "identify"}:      identifyOp,
 	{"person", "delete"}:        personOp(ingest.Delete),
@@ -28,13 +28,14 @@ var operations = map[pair]func(reader, value.Value) (ingest.Kind, value.Value, e
 	{"person", "delete_device"}: deviceOp(ingest.DeleteDevice),
 	{"delivery", "event"}:       deliveryOp,
 	{"person", "merge"}:         mergeOp,
-}
 
-// known are the vendor's pairs that come later.
-var known = map[pair]bool{
-	{"person", "add_relationships"}: true, {"person", "delete_relationships"}: true,
-	{"object", "identify"}: true, {"object", "identify_anonymous"}: true, {"object", "delete"}: true,
-	{"object", "add_relationships"}: true, {"object", "delete_relationships"}: true,
+	{"person", "add_relationships"}:    relateOp(ingest.Relate, "person"),
+	{"person", "delete_relationships"}: relateOp(ingest.Unrelate, "person"),
+	{"object", "identify"}:             objectOp(false),
+	{"object", "identify_anonymous"}:   objectOp(true),
+	{"object", "delete"}:               deleteObjectOp,
+	{"object", "add_relationships"}:    relateOp(ingest.Relate, "object"),
+	{"object", "delete_relationships"}: relateOp(ingest.Unrelate, "object"),
 }
 
 // entity carries out one operation.
@@ -120,10 +121,6 @@ func (r reader) parse(v value.Value) (ingest.Kind, value.Value, error) {
 
 func unknown(p pair) error {
 	switch {
-	case known[p]:
-		e := fault.New(fault.Unsupported, "%s %s is not supported yet", p.kind, p.action)
-		e.Field = "action"
-		return e
 	case p.kind == "" || p.kind == "null":
 		return fault.Field("type", "is required")
 	case p.kind != "person" && p.kind != "object" && p.kind != "delivery":
@@ -140,7 +137,7 @@ func identifyOp(r reader, v value.Value) (ingest.Kind, value.Value, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	if err = relationships("cio_relationships", v.Get("cio_relationships")); err != nil {
+	if err = r.identifyRelations("cio_relationships", v.Get("cio_relationships"), &p); err != nil {
 		return 0, nil, err
 	}
 	if p.Timestamp, err = r.timestamp("timestamp", v.Get("timestamp")); err != nil {

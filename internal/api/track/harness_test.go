@@ -221,7 +221,7 @@ var kinds = map[ingest.Kind]string{
 	ingest.Identify: "identify", ingest.Delete: "delete", ingest.Event: "event", ingest.AddDevice: "add device",
 	ingest.DeleteDevice: "delete device", ingest.Suppress: "suppress", ingest.Unsuppress: "unsuppress",
 	ingest.Form: "form", ingest.SegmentAdd: "segment add", ingest.SegmentDrop: "segment drop", ingest.Merge: "merge",
-	ingest.Metric: "metric",
+	ingest.Metric: "metric", ingest.Object: "object", ingest.DeleteObject: "delete object", ingest.Relate: "relate", ingest.Unrelate: "unrelate",
 }
 
 func opsText(log *memory) []byte {
@@ -255,6 +255,10 @@ func checkOp(t testing.TB, o *ingest.Op) {
 		again, err = ingest.Decode[ingest.DevicePayload](o)
 	case ingest.Merge:
 		again, err = ingest.Decode[ingest.MergePayload](o)
+	case ingest.Object, ingest.DeleteObject:
+		again, err = ingest.Decode[ingest.ObjectPayload](o)
+	case ingest.Relate, ingest.Unrelate:
+		again, err = ingest.Decode[ingest.RelatePayload](o)
 	case ingest.Form:
 		again, err = ingest.Decode[ingest.FormPayload](o)
 	case ingest.Metric:

@@ -35,7 +35,7 @@ func encodeIdentify(p *ingest.IdentifyPayload) value.Value {
 	if p.UpdateOnly {
 		b.Set("update_only", value.True)
 	}
-	return setInt(&b, "timestamp", p.Timestamp).Value()
+	return setInt(&b, "timestamp", p.Timestamp).Set("relate", p.Relate).Value()
 }
 
 func encodeEvent(p *ingest.EventPayload) value.Value {
