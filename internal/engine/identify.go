@@ -244,10 +244,15 @@ func (b *batch) attributes(w *work, s *subject, pl ingest.IdentifyPayload) []cha
 		case name == "id" || name == "email" || name == "cio_id" || name == "_update" || name == "_timestamp" || name == "anonymous_id":
 			continue
 		case name == "unsubscribed":
-			if on := truthy(v); on != s.doc.Unsubscribed {
-				out = append(out, change{name, value.OfBool(s.doc.Unsubscribed), value.OfBool(on)})
-				s.doc.Unsubscribed, s.dirty = on, true
+			if at < s.doc.UnsubscribedAt {
+				b.failed(w, s, "attribute "+name+" was set later by another write", person.Identifier{})
+				continue
 			}
+			on := truthy(v)
+			if on != s.doc.Unsubscribed {
+				out = append(out, change{name, value.OfBool(s.doc.Unsubscribed), value.OfBool(on)})
+			}
+			s.doc.Unsubscribed, s.doc.UnsubscribedAt, s.dirty = on, at, true
 			continue
 		case name == "cio_relationships":
 			b.failed(w, s, "relationships are not built yet", person.Identifier{})

@@ -1,0 +1,107 @@
+package engine_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"rapport.example/internal/api/app"
+	"rapport.example/internal/event"
+	"rapport.example/internal/ingest"
+	"rapport.example/internal/store"
+	"rapport.example/internal/store/storetest"
+)
+
+// TestAnonymousTimes holds what time does to the events of an anonymous id, to the millisecond (product-semantics 1.2).
+func TestAnonymousTimes(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	tests := []struct {
+		name           string
+		events, older  time.Duration // when the event comes, relative to the identify; how much older it says that it is
+		theirs, starts bool          // whether it gets into the person's history; whether it starts a campaign
+	}{
+		{"30 days before", -30 * day, 0, true, false},
+		{"more than 30 days before", -30*day - time.Millisecond, 0, false, false},
+		{"5 minutes after", 5 * time.Minute, 0, true, true},
+		{"more than 5 minutes after", 5*time.Minute + time.Millisecond, 0, false, false},
+		{"72 hours before", -72 * time.Hour, 0, true, true},
+		{"more than 72 hours before", -72*time.Hour - time.Millisecond, 0, true, false},
+		{"just before, 72 hours old", -time.Second, 72*time.Hour - time.Second, true, true},
+		{"just before, older than 72 hours", -time.Second, 72 * time.Hour, true, false},
+		{"just after, older than 72 hours", time.Second, 72*time.Hour + time.Second, true, false},
+		{"just before, 40 days old", -time.Second, 40 * day, true, false},
+		{"from the future", -time.Second, -time.Hour, true, true},
+	}
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.apply(identityDefinitions)
+		for i, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				who, visitor := fmt.Sprint("p", i), fmt.Sprint("v", i)
+				identify := w.op(ingest.Identify, ingest.IdentifyPayload{By: ingest.By{ID: who}, Attributes: parse(t, `{"anonymous_id":"`+visitor+`"}`)})
+				identify.Received = epoch.Add(time.Duration(i+1) * 100 * day).UnixMilli() // whole seconds, as timestamps are
+				pl := ingest.EventPayload{Anonymous: visitor, Type: uint8(event.Track), Name: "buy"}
+				received := identify.Received + test.events.Milliseconds()
+				if test.older != 0 {
+					pl.Timestamp = (received - test.older.Milliseconds()) / 1000
+				}
+				seen := w.op(ingest.Event, pl)
+				seen.Received = received
+				if test.events < 0 {
+					w.do(seen)
+					w.do(identify)
+				} else {
+					w.do(identify, seen)
+				}
+				d := w.person(who)
+				history, _, err := db.Timeline(t.Context(), w.ws, app.ActivityQuery{From: d.LastActivity, Limit: 10})
+				if err != nil {
+					t.Fatal(err)
+				}
+				theirs := slices.ContainsFunc(history, func(a event.Activity) bool { return a.Type == event.Track })
+				if starts := len(d.Entries) > 0; theirs != test.theirs || starts != test.starts {
+					t.Errorf("in the history: %v, starts a campaign: %v; want %v, %v", theirs, starts, test.theirs, test.starts)
+				}
+			})
+		}
+	})
+}
+
+// TestMergedPreferences holds that a person who was merged in brings consent and preferences only to somebody who has none:
+// an empty map, written before the merge, keeps theirs out (product-semantics 1.6).
+func TestMergedPreferences(t *testing.T) {
+	t.Parallel()
+	const out = `{"topics":{"topic_1":false,"topic_2":false}}`
+	tests := []struct {
+		name, primary, secondary string
+		preferences              string
+		unsubscribed             bool
+	}{
+		{"to somebody without any", `{}`, `{"unsubscribed":true,"cio_subscription_preferences":` + out + `}`, out, true},
+		{
+			"to somebody with their own", `{"unsubscribed":false,"cio_subscription_preferences":{"topics":{"topic_1":true}}}`,
+			`{"unsubscribed":true,"cio_subscription_preferences":` + out + `}`, `{"topics":{"topic_1":true}}`, false,
+		},
+		{"to somebody with an empty map", `{"cio_subscription_preferences":{}}`, `{"cio_subscription_preferences":` + out + `}`, `{}`, false},
+		{"to somebody with empty topics", `{"cio_subscription_preferences":{"topics":{}}}`, `{"cio_subscription_preferences":` + out + `}`, `{"topics":{}}`, false},
+		{"to somebody who wants none", `{"unsubscribed":true}`, `{"unsubscribed":false}`, ``, true},
+		{"to somebody who removed theirs", `{"cio_subscription_preferences":null}`, `{"cio_subscription_preferences":` + out + `}`, out, false},
+	}
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		for i, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				p, s := ingest.By{ID: fmt.Sprint("p", i)}, ingest.By{ID: fmt.Sprint("s", i)}
+				w.identify(p.ID, test.primary)
+				w.identify(s.ID, test.secondary)
+				w.do(w.op(ingest.Merge, ingest.MergePayload{Primary: p, Secondary: s}))
+				d := w.person(p.ID)
+				if got := string(d.Get("cio_subscription_preferences")); got != test.preferences || d.Unsubscribed != test.unsubscribed {
+					t.Errorf("preferences %s, unsubscribed %v, want %s, %v", got, d.Unsubscribed, test.preferences, test.unsubscribed)
+				}
+			})
+		}
+	})
+}
