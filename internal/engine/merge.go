@@ -49,7 +49,7 @@ func (b *batch) absorb(w *work, p, s *subject) error {
 	changed, left := b.receiveAttributes(p, s)
 	changed = append(b.receiveIdentifiers(p, s), changed...)
 	b.receiveDevices(w.now, p, s)
-	b.receiveRelations(p, s)
+	relations := b.receiveRelations(p, s)
 	b.receiveJourneys(w, p, s)
 	b.receiveDeliveries(p, s)
 	for _, m := range s.doc.Segments {
@@ -64,6 +64,9 @@ func (b *batch) absorb(w *work, p, s *subject) error {
 	events := b.receiveHistory(w, p, s)
 	var data value.Builder
 	data.Set("secondary", text(s.doc.CIO)).Set("events", value.Int(events)).Set("changes", changes(changed))
+	if relations > 0 {
+		data.Set("relationships", value.Int(relations))
+	}
 	if left > 0 {
 		data.Set("left_out", value.Int(left))
 	}

@@ -547,10 +547,11 @@ func (b *batch) forgetVisits(k person.Key) {
 }
 
 // receiveRelations moves the relationships of a merged person; of two to one object, the primary person's attributes count.
-func (b *batch) receiveRelations(p, s *subject) {
+// It says how many of them are new to p.
+func (b *batch) receiveRelations(p, s *subject) (came int64) {
 	theirs := b.relations[s.doc.Ref]
 	if len(theirs) == 0 {
-		return
+		return 0
 	}
 	own := b.relationsOf(p)
 	for _, n := range slices.Sorted(maps.Keys(theirs)) {
@@ -563,9 +564,11 @@ func (b *batch) receiveRelations(p, s *subject) {
 			moved := &relation{Relationship: r.Relationship, dirty: true}
 			moved.Person = p.doc.Ordinal
 			own[n] = moved
+			came++
 		}
 	}
 	clear(theirs)
+	return came
 }
 
 // thingsOf gathers objects and relationships for the write.

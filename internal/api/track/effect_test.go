@@ -14,6 +14,7 @@ import (
 	"rapport.example/internal/event"
 	"rapport.example/internal/id"
 	"rapport.example/internal/ingest"
+	objects "rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/store"
 	"rapport.example/internal/value"
@@ -75,7 +76,11 @@ func (e *effects) cio(ordinal int) string {
 	return id.CIO(e.w.DB.Secret(), e.w.Workspace.ID, uint32(ordinal))
 }
 
-// in fills in what an archive cannot know or show well: <cio 2> is the second person's cio id, <sent 2> the id of a mail
+func (e *effects) object(number int) string {
+	return id.Object(e.w.DB.Secret(), e.w.Workspace.ID, int64(number))
+}
+
+// in fills in what an archive cannot know or show well: <cio 2> is the second person's cio id, <object 2> the second object's, <sent 2> the id of a mail
 // that was sent to somebody with the id sent-2, who comes to be where it is mentioned first, <x 1001> that many x,
 // <attributes 301> that many members of an object, <nested 300> an object that deep, <byte ff> a byte.
 func (e *effects) in(text []byte) []byte {
@@ -92,6 +97,8 @@ func (e *effects) in(text []byte) []byte {
 		switch string(m[1]) {
 		case "cio":
 			return []byte(e.cio(int(n)))
+		case "object":
+			return []byte(e.object(int(n)))
 		case "sent":
 			return []byte(e.delivery(int(n)))
 		case "x":
@@ -107,7 +114,7 @@ func (e *effects) in(text []byte) []byte {
 }
 
 var (
-	marks = regexp.MustCompile(`<(cio|sent|x|attributes|nested|byte) ([0-9a-f]+)>`)
+	marks = regexp.MustCompile(`<(cio|object|sent|x|attributes|nested|byte) ([0-9a-f]+)>`)
 	runs  = regexp.MustCompile(`x{50,}|(?:\{"a":){10,}1\}+|"a0":0(?:,"a\d+":\d+)*|"a0":\{"from":null,"to":0\}(?:,"a\d+":\{"from":null,"to":\d+\})*`)
 	opID  = regexp.MustCompile(`"op":"[0-9A-Z]{26}"`)
 )
@@ -129,6 +136,7 @@ func (e *effects) delivery(n int) string {
 func (e *effects) out(text string) string {
 	for i := 1; i <= most; i++ {
 		text = strings.ReplaceAll(text, e.cio(i), fmt.Sprintf("<cio %d>", i))
+		text = strings.ReplaceAll(text, e.object(i), fmt.Sprintf("<object %d>", i))
 	}
 	for i, public := range e.sent {
 		text = strings.ReplaceAll(text, public, fmt.Sprintf("<sent %d>", i+1))
@@ -178,6 +186,7 @@ func (e *effects) of(ops []ingest.Op) []byte {
 	}
 	e.forms(&b)
 	e.deliveries(&b)
+	e.objects(&b)
 	return []byte(e.out(b.String()))
 }
 
@@ -193,6 +202,37 @@ func (e *effects) forms(b *bytes.Buffer) {
 			b.WriteString(now)
 		}
 		e.told[f.ID] = now
+	}
+}
+
+// objects tells the objects that changed, with their relationships, and those that are gone.
+func (e *effects) objects(b *bytes.Buffer) {
+	ctx, ws := e.t.Context(), e.w.Workspace.ID
+	for i := 1; i <= most; i++ {
+		cio := e.object(i)
+		o, err := e.w.DB.FindObject(ctx, ws, objects.Key{CIO: cio})
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		if o == nil {
+			if e.told[cio] != "" {
+				fmt.Fprintf(b, "object %d is gone\n", i)
+			}
+			e.told[cio] = ""
+			continue
+		}
+		now := fmt.Sprintf("object %d of type %d %q %s\n", i, o.Type, o.ID, o.Attributes.Values())
+		people, err := e.w.DB.PeopleOf(ctx, ws, o.Number, 0, 100)
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		for _, r := range people {
+			now += fmt.Sprintf("  of person %d %s\n", r.Person, r.Relationship.Values())
+		}
+		if e.told[cio] != now {
+			b.WriteString(now)
+		}
+		e.told[cio] = now
 	}
 }
 
