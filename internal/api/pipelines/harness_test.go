@@ -161,6 +161,7 @@ var (
 	long = regexp.MustCompile(`<x ([0-9]+)>`)
 	runs = regexp.MustCompile(`x{50,}`)
 	opID = regexp.MustCompile(`"op":"[0-9A-Z]{26}"`)
+	made = regexp.MustCompile(`"cio_object_id":"[a-z0-9]+"`)
 )
 
 // request makes an http.Request of an archive's text, through the parser of the real server.
@@ -243,6 +244,7 @@ func (h *harness) cio(ordinal uint32) string {
 // hide replaces what differs from run to run.
 func (h *harness) hide(b []byte) []byte {
 	s := opID.ReplaceAllString(string(b), `"op":"…"`)
+	s = made.ReplaceAllString(s, `"cio_object_id":"…"`)
 	for i := uint32(1); i <= most; i++ {
 		s = strings.ReplaceAll(s, h.cio(i), fmt.Sprintf("<cio %d>", i))
 	}
@@ -279,7 +281,7 @@ func (h *harness) effect() []byte {
 		}
 		now := "is gone\n"
 		if d != nil {
-			now = described(d)
+			now = h.described(d)
 		}
 		if was := h.people[i]; was != now && (was != "" || d != nil) {
 			fmt.Fprintf(&b, "person %d %s", i, now)
@@ -289,14 +291,22 @@ func (h *harness) effect() []byte {
 	return h.hide(b.Bytes())
 }
 
-func described(d *person.Document) string {
+func (h *harness) described(d *person.Document) string {
+	h.t.Helper()
 	var b strings.Builder
+	related, err := h.w.DB.ObjectsOf(h.t.Context(), d.Ref, 0, 100)
+	if err != nil {
+		h.t.Fatal(err)
+	}
 	fmt.Fprintf(&b, "id %q email %q\n", d.ID, d.Email)
 	for _, a := range d.Attributes {
 		fmt.Fprintf(&b, "  %s = %s\n", a.Name, a.Value)
 	}
 	for _, a := range d.Anonymous {
 		fmt.Fprintf(&b, "  anonymous id %q\n", a.Name)
+	}
+	for _, r := range related {
+		fmt.Fprintf(&b, "  related to %d %q\n", r.Object.Type, r.Object.ID)
 	}
 	for _, v := range d.Devices {
 		fmt.Fprintf(&b, "  device %s on %s at %d %s\n", value.Quote(v.Token), v.Platform, v.LastUsed, v.Attributes)

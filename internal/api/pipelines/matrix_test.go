@@ -27,6 +27,10 @@ var good = []struct{ path, body string }{
 	{"track", `{"userId":"u1","event":"Report Delivery Event","properties":{"deliveryId":"d1","metric":"opened","recipient":"t1","reason":"r","href":"https://acme.example/"}}`},
 	{"page", `{"userId":"u1","name":"Home","category":"c","properties":{"url":"https://acme.example/"}}`},
 	{"screen", `{"anonymousId":"a1","name":"Cart","category":"c","properties":{"n":1}}`},
+	{"group", `{"userId":"u1","groupId":"g1","traits":{"name":"Acme","object_type_id":"1","createdAt":"2026-01-01T00:00:00Z","relationshipAttributes":{"role":"x"}}}`},
+	{"group", `{"anonymousId":"a1","groupId":"g1"}`},
+	{"track", `{"userId":"u1","event":"Relationship Deleted","properties":{"objectId":"g1","objectTypeId":"1"}}`},
+	{"track", `{"anonymousId":"a1","event":"Object Deleted","properties":{"objectId":"g1","objectTypeId":"1"}}`},
 	{"alias", `{"userId":"u1","previousId":"a2"}`},
 }
 

@@ -95,9 +95,11 @@ func (m *message) group() (value.Value, error) {
 	if kind.Empty() {
 		kind = traits.Get("objectTypeId")
 	}
-	related := traits.Get("relationshipAttributes")
-	if related, err = object("traits.relationshipAttributes", related); err != nil {
-		return nil, err
+	var related value.Value
+	if v := traits.Get("relationshipAttributes"); !v.Empty() {
+		if related, err = object("traits.relationshipAttributes", v); err != nil {
+			return nil, err
+		}
 	}
 	action := "identify"
 	if m.by == (ingest.By{}) {

@@ -235,24 +235,35 @@ func (m *message) renamed(err error) error {
 
 // member is the member of the message that a field of its operation comes from.
 func (m *message) member(field string) string {
+	group := m.kind == "group"
+	switch {
+	case strings.HasSuffix(field, "identifiers.object_id") && group:
+		return "groupId"
+	case strings.HasSuffix(field, "identifiers.object_id"):
+		return "properties.objectId"
+	case strings.HasSuffix(field, "identifiers.object_type_id") && group:
+		return "traits.object_type_id"
+	case strings.HasSuffix(field, "identifiers.object_type_id"):
+		return "properties.objectTypeId"
+	case strings.HasSuffix(field, "relationship_attributes"):
+		return "traits.relationshipAttributes"
+	case field == "device.platform":
+		return "context.device.type"
+	case field == "name" && m.kind == "track":
+		return "event"
+	case field == "id":
+		return "messageId"
+	}
 	first, rest, nested := strings.Cut(field, ".")
 	switch {
-	case first == "identifiers" && strings.HasPrefix(rest, "object"):
-		first, nested = "groupId", false
-	case first == "identifiers":
-		first, nested = "userId", false
-	case first == "attributes" && (m.kind == "identify" || m.kind == "group"):
+	case first == "attributes" && (group || m.kind == "identify"):
 		first = "traits"
 	case first == "attributes":
 		first = "properties"
-	case first == "device" && rest == "platform":
-		first, rest = "context.device", "type"
 	case first == "device":
 		first = "context.device"
-	case first == "name" && m.kind == "track":
-		first = "event"
-	case first == "id":
-		first = "messageId"
+	case first == "identifiers" || strings.HasPrefix(first, "cio_relationships"):
+		return "userId"
 	}
 	if nested {
 		return first + "." + rest
