@@ -38,7 +38,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	}
 	limiter := api.NewLimiter(limits)
 	tables := [][]api.Route{
-		track.Routes(track.Options{Log: writes, Keys: s.keys, Deliveries: s.db, BaseURL: s.o.BaseURL, Region: s.o.Region}),
+		track.Routes(track.Options{Log: writes, Keys: s.keys, Deliveries: s.db, State: s.db, Fresh: s.fresh.Fresh, BaseURL: s.o.BaseURL, Region: s.o.Region}),
 		app.Routes(app.Options{Store: s.db, Log: writes, Secret: s.db.Secret(), Fresh: s.fresh.Fresh, Applied: s.fresh.Applied}),
 		pipelines.Routes(pipelines.Options{Log: writes, Keys: s.keys, Limiter: limiter, BaseURL: s.o.BaseURL, Logger: s.log}),
 		surface.Routes(),

@@ -67,6 +67,8 @@ func (r reader) attribute(field, name string, v value.Value) error {
 		return nil
 	case len(name) > person.MaxAttributeName:
 		return fault.Field(name[:person.MaxAttributeName]+"…", "the attribute's name is longer than %d bytes", person.MaxAttributeName)
+	case strings.HasPrefix(name, "_"):
+		return fault.Field(field, "attribute names must not start with _")
 	case len(v.Text()) > person.MaxAttributeValue:
 		return fault.Field(field, "is longer than %d bytes", person.MaxAttributeValue)
 	}

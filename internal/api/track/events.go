@@ -38,12 +38,23 @@ func (s *surface) track(c *api.Call, p *ingest.EventPayload, anonymous bool) err
 		return err
 	}
 	p.Type = uint8(typeOf(kind))
+	if err := r.invite(v, p, anonymous); err != nil {
+		return err
+	}
 	if id := v.Get("anonymous_id"); !absent(id) { // of a person's event, too: they receive it
 		if p.Anonymous, err = text("anonymous_id", id, true, person.MaxID); err != nil && (anonymous || r.strict) {
 			return err
 		}
 	}
 	return s.done(c, ingest.Event, encodeEvent(p))
+}
+
+// invite refuses in strict mode an event that is nobody's and has no recipient either: nothing can come of it.
+func (r reader) invite(v value.Value, p *ingest.EventPayload, anonymous bool) error {
+	if !r.strict || !anonymous || !absent(v.Get("anonymous_id")) || !absent(p.Data.Get("recipient")) {
+		return nil
+	}
+	return fault.Field("anonymous_id", "or data.recipient is required")
 }
 
 // event reads the members that v1 and v2 share, the data from the member data; kind is the member type. It reports every

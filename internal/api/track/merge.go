@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"rapport.example/internal/api"
+	"rapport.example/internal/fault"
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/value"
 )
@@ -23,11 +24,14 @@ func (s *surface) merge(c *api.Call) error {
 }
 
 // mergeOp reads a merge, which has the same members in v1 and v2.
-func mergeOp(_ reader, v value.Value) (ingest.Kind, value.Value, error) {
+func mergeOp(r reader, v value.Value) (ingest.Kind, value.Value, error) {
 	primary, wrong := identifiers("primary", v.Get("primary"))
 	secondary, err := identifiers("secondary", v.Get("secondary"))
 	if err = errors.Join(wrong, err); err != nil {
 		return 0, nil, err
+	}
+	if r.strict && primary == secondary {
+		return 0, nil, fault.Field("secondary", "must be another person than primary")
 	}
 	var b value.Builder
 	return ingest.Merge, b.Set("primary", encodeBy(primary)).Set("secondary", encodeBy(secondary)).Value(), nil

@@ -6,6 +6,7 @@
 package track
 
 import (
+	"context"
 	"net/http"
 
 	"rapport.example/internal/api"
@@ -34,8 +35,10 @@ type Options struct {
 	Log        api.Appender
 	Keys       *api.Keys
 	Deliveries Deliveries
-	BaseURL    string // answered by accounts/region; "" = the scheme and host of the request
-	Region     string // answered by accounts/region; "" = us
+	State      State                                                   // strict mode looks at it; nil = only at the request
+	Fresh      func(ctx context.Context, workspace int64) (stale bool) // waits, bounded, for what was acknowledged; nil = it does not
+	BaseURL    string                                                  // answered by accounts/region; "" = the scheme and host of the request
+	Region     string                                                  // answered by accounts/region; "" = us
 }
 
 // Routes is the surface's table.
@@ -106,6 +109,9 @@ func (s *surface) accept(c *api.Call, ops ...ingest.Op) error {
 
 // done makes one op durable and answers 200.
 func (s *surface) done(c *api.Call, kind ingest.Kind, payload value.Value) error {
+	if err := s.applicable(c, kind, payload); err != nil {
+		return err
+	}
 	if err := s.accept(c, op(c, kind, payload)); err != nil {
 		return err
 	}

@@ -1,0 +1,86 @@
+package apitest_test
+
+import (
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"rapport.example/internal/api"
+	"rapport.example/internal/api/track"
+	"rapport.example/internal/event"
+	"rapport.example/internal/ingest"
+	"rapport.example/internal/store"
+	"rapport.example/internal/store/storetest"
+)
+
+// TestStrict asks for what cannot be applied: accepted with an activity, refused in strict mode without one. What can be
+// applied is taken in both.
+func TestStrict(t *testing.T) {
+	t.Parallel()
+	const unknown, segments = "cio_aaaaaaaaaaaaaaaa", "schema: 1\nworkspace: w\nsegments:\n  - id: hand\n    name: By hand\n    manual: true\n" +
+		"  - id: paying\n    name: Paying\n    conditions: {attribute: plan, is: pro}\n"
+
+	type call struct{ method, path, body string }
+	v2 := func(text string) call { return call{"POST", "/api/v2/entity", text} }
+	for name, tt := range map[string]struct {
+		call   call
+		status int // in strict mode
+		says   string
+	}{
+		"event, cio_id":         {call{"POST", "/api/v1/customers/" + unknown + "/events", `{"name":"e"}`}, 404, "no such person"},
+		"event":                 {call{"POST", "/api/v1/customers/new/events", `{"name":"e"}`}, 200, ""},
+		"identify, cio_id":      {call{"PUT", "/api/v1/customers/" + unknown, `{"a":1}`}, 404, "no such person"},
+		"identify, update":      {call{"PUT", "/api/v1/customers/new", `{"a":1,"_update":true}`}, 404, "_update"},
+		"identify, update ada":  {call{"PUT", "/api/v1/customers/new", `{"a":1,"_update":true,"email":"ada@example.com"}`}, 404, "_update"},
+		"identify, update bob":  {call{"PUT", "/api/v1/customers/new", `{"a":1,"_update":true,"email":"bob@example.com"}`}, 200, ""},
+		"identify, reserved":    {call{"PUT", "/api/v1/customers/new", `{"_a":1}`}, 400, "must not start with _"},
+		"identify":              {call{"PUT", "/api/v1/customers/new", `{"a":1}`}, 200, ""},
+		"device, cio_id":        {call{"PUT", "/api/v1/customers/" + unknown + "/devices", `{"device":{"id":"t","platform":"ios"}}`}, 404, "no such person"},
+		"device, none":          {call{"DELETE", "/api/v1/customers/ada/devices/t", ``}, 404, "no such device"},
+		"merge, none":           {call{"POST", "/api/v1/merge_customers", `{"primary":{"id":"none"},"secondary":{"id":"ada"}}`}, 404, "primary"},
+		"merge, other none":     {call{"POST", "/api/v1/merge_customers", `{"primary":{"id":"ada"},"secondary":{"id":"none"}}`}, 404, "secondary"},
+		"merge, same":           {call{"POST", "/api/v1/merge_customers", `{"primary":{"id":"ada"},"secondary":{"id":"ada"}}`}, 400, "another person"},
+		"merge, v2":             {v2(`{"type":"person","action":"merge","primary":{"id":"none"},"secondary":{"id":"ada"}}`), 404, "no such person"},
+		"segment, none":         {call{"POST", "/api/v1/segments/99/add_customers", `{"ids":["ada"]}`}, 404, "no such segment"},
+		"segment, by condition": {call{"POST", "/api/v1/segments/2/add_customers", `{"ids":["ada"]}`}, 400, "not manual"},
+		"segment":               {call{"POST", "/api/v1/segments/1/add_customers", `{"ids":["ada"]}`}, 200, ""},
+		"delivery, v2":          {v2(`{"type":"delivery","action":"event","identifiers":{"id":"none"},"name":"opened","attributes":{"device_token":"t"}}`), 404, "no such delivery"},
+	} {
+		t.Run(strings.NewReplacer(" ", "-", ",", "").Replace(name), func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, db *store.DB) {
+				n := newNodes(t, db)
+				n.Define(segments)
+				n.Do(n.Identify("ada", `{"email":"ada@example.com"}`), n.Op(ingest.Identify, ingest.IdentifyPayload{By: ingest.By{Email: "bob@example.com"}}))
+				mux, err := api.NewMux(api.Options{Keys: n.Keys, Now: n.Now, Log: slog.New(slog.DiscardHandler)},
+					track.Routes(track.Options{Log: n, Keys: n.Keys, Deliveries: db, State: db, Fresh: n.Fresh}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				before := 0
+				for _, strict := range []string{"1", "0"} {
+					r := httptest.NewRequestWithContext(t.Context(), tt.call.method, tt.call.path, strings.NewReader(tt.call.body))
+					r.SetBasicAuth(site, trackKey)
+					r.Header.Set("X-Strict-Mode", strict)
+					w := httptest.NewRecorder()
+					mux.ServeHTTP(w, r)
+					status, failures := 200, 0
+					if strict == "1" {
+						status = tt.status
+					} else if tt.status != 200 {
+						failures = 1
+					}
+					if w.Code != status || strict == "1" && !strings.Contains(w.Body.String(), tt.says) {
+						t.Errorf("strict %s: %d %s, want %d %q", strict, w.Code, w.Body, status, tt.says)
+					}
+					got := n.count(event.FailedChange, event.FailedEvent)
+					if got-before != failures {
+						t.Errorf("strict %s: %d activities of failure, want %d", strict, got-before, failures)
+					}
+					before = got
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,160 @@
+package track
+
+import (
+	"context"
+
+	"rapport.example/internal/api"
+	"rapport.example/internal/definition"
+	"rapport.example/internal/fault"
+	"rapport.example/internal/ingest"
+	"rapport.example/internal/person"
+	"rapport.example/internal/value"
+)
+
+// State is what strict mode looks at.
+type State interface {
+	// FindPerson is nil if the identifier finds nobody.
+	FindPerson(ctx context.Context, workspace int64, by person.Identifier) (*person.Document, error)
+	// CurrentDefinitions lists the living definitions of a kind.
+	CurrentDefinitions(ctx context.Context, workspace int64, kind string) ([]definition.Row, error)
+}
+
+// applicable refuses in strict mode what would be accepted and not applied as things stand, once everything that was
+// acknowledged before is applied. It is asked of single operations; what is in a batch may rest on what is before it. Another
+// write may still come between the answer and the application: then an activity says so, as always.
+func (s *surface) applicable(c *api.Call, kind ingest.Kind, payload value.Value) error {
+	if !c.Strict() || s.o.State == nil {
+		return nil
+	}
+	if s.o.Fresh != nil {
+		_ = s.o.Fresh(c.R.Context(), c.Workspace) // late is better than not at all: what is there is looked at
+	}
+	o := ingest.Op{Kind: kind, Payload: payload}
+	switch kind {
+	case ingest.Identify:
+		p := ingest.ReadIdentify(payload)
+		return s.identifiable(c, &p)
+	case ingest.Event:
+		return s.there(c, "cio_id", onlyCIO(ingest.ReadEvent(payload).By))
+	case ingest.AddDevice, ingest.DeleteDevice:
+		p, err := ingest.Decode[ingest.DevicePayload](&o)
+		if err != nil {
+			return err
+		}
+		return s.deviceThere(c, kind, &p)
+	case ingest.Merge:
+		p, err := ingest.Decode[ingest.MergePayload](&o)
+		if err != nil {
+			return err
+		}
+		return s.mergeable(c, &p)
+	case ingest.SegmentAdd, ingest.SegmentDrop:
+		p, err := ingest.Decode[ingest.SegmentPayload](&o)
+		if err != nil {
+			return err
+		}
+		return s.manual(c, p.Segment)
+	case ingest.Metric:
+		p, err := ingest.Decode[ingest.MetricPayload](&o)
+		if err != nil || p.Public == "" {
+			return err
+		}
+		ws, _, number, err := s.o.Deliveries.FindDelivery(c.R.Context(), p.Public)
+		if err == nil && (number == 0 || ws != c.Workspace) {
+			err = notThere("identifiers.id", "there is no such delivery")
+		}
+		return err
+	default:
+		return nil
+	}
+}
+
+func notThere(field, why string) error {
+	e := fault.New(fault.NotFound, "%s", why)
+	e.Field = field
+	return e
+}
+
+// onlyCIO is by, if it is a cio id: whoever another identifier names comes to be.
+func onlyCIO(by ingest.By) ingest.By { return ingest.By{CIO: by.CIO} }
+
+// there asks for the person whom by names; it is content if by names nobody.
+func (s *surface) there(c *api.Call, field string, by ingest.By) error {
+	if by == (ingest.By{}) {
+		return nil
+	}
+	d, err := s.o.State.FindPerson(c.R.Context(), c.Workspace, by.Identifier())
+	if err == nil && d == nil {
+		err = notThere(field, "there is no such person")
+	}
+	return err
+}
+
+// identifiable asks for the person of an identify that cannot make one.
+func (s *surface) identifiable(c *api.Call, p *ingest.IdentifyPayload) error {
+	if !p.UpdateOnly {
+		return s.there(c, "cio_id", onlyCIO(p.By))
+	}
+	err := s.there(c, "_update", p.By)
+	if !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	for name, t := range idTypes { // whom the body names is meant if they lack an identifier of the path's kind (ADR 3)
+		v := p.Attributes.Get(name)
+		if absent(v) {
+			continue
+		}
+		i, wrong := identifier(name, t, v)
+		if wrong != nil {
+			return wrong
+		}
+		d, failed := s.o.State.FindPerson(c.R.Context(), c.Workspace, i)
+		if failed != nil || d != nil && (p.By.ID == "" || d.ID == "") && (p.By.Email == "" || d.Email == "") {
+			return failed
+		}
+	}
+	return err
+}
+
+func (s *surface) deviceThere(c *api.Call, kind ingest.Kind, p *ingest.DevicePayload) error {
+	if kind == ingest.AddDevice {
+		return s.there(c, "cio_id", onlyCIO(p.By))
+	}
+	d, err := s.o.State.FindPerson(c.R.Context(), c.Workspace, p.By.Identifier())
+	if err != nil {
+		return err
+	}
+	if d != nil {
+		for i := range d.Devices {
+			if d.Devices[i].Token == p.Token {
+				return nil
+			}
+		}
+	}
+	return notThere("device_id", "the person has no such device")
+}
+
+func (s *surface) mergeable(c *api.Call, p *ingest.MergePayload) error {
+	if err := s.there(c, "primary", p.Primary); err != nil {
+		return err
+	}
+	return s.there(c, "secondary", p.Secondary)
+}
+
+// manual asks for a segment whose members are set by hand.
+func (s *surface) manual(c *api.Call, segment int64) error {
+	rows, err := s.o.State.CurrentDefinitions(c.R.Context(), c.Workspace, definition.Segments)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		if rows[i].ID != segment {
+			continue
+		}
+		if manual, _ := rows[i].Body.Get("manual").Bool(); !manual {
+			return fault.Field("segment_id", "is of a segment that is not manual")
+		}
+		return nil
+	}
+	return notThere("segment_id", "there is no such segment")
+}
