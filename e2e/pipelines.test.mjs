@@ -56,6 +56,9 @@ test('customerio-node PipelinesClient: the seven methods', async () => {
   assert.equal((await activity('n1', 'page', 'https://acme.example/pricing')).data.name, 'Pricing');
   assert.deepEqual(await cdp.screen({ userId: 'n1', name: 'Cart' }), {});
   await activity('n1', 'screen', 'Cart');
+  assert.deepEqual(await cdp.group({ userId: 'n1', groupId: 'n-corp', traits: { name: 'Corp', relationshipAttributes: { role: 'admin' } } }), {});
+  const related = (await activity('n1', 'add_relationship')).data;
+  assert.deepEqual([related.object_type_id, related.object_id, related.relationship_attributes], ['1', 'n-corp', { role: 'admin' }]);
 
   await cdp.batch([
     { type: 'identify', userId: 'n2', traits: { color: 'red' } },
@@ -124,6 +127,7 @@ test('cdp-analytics-node: its six methods', async () => {
   await activity('a1', 'event', 'Looked around'); // of the visitor that the person was
   await activity('a1', 'page', 'https://acme.example/');
   await activity('a1', 'screen', 'Start');
+  assert.equal((await activity('a1', 'add_relationship')).data.object_id, 'acme');
   const merges = (await activities('a1')).filter((x) => x.type === 'anon_merge').map((x) => x.data.anonymous_id).sort();
   assert.deepEqual(merges, ['a-anon', 'a-older']);
 });
@@ -183,6 +187,7 @@ test('cdp-analytics-browser in Chromium: its six methods, one request each', asy
   assert.equal((await activity('b1', 'event', 'Product Viewed')).data.sku, 'ä-1', 'of the visitor that the person was');
   assert.equal((await activity('b1', 'page')).name, `${origin}/shop?utm_source=mail`);
   await activity('b1', 'screen', 'Checkout');
+  assert.equal((await activity('b1', 'add_relationship')).data.object_id, 'acme');
   await until('both anonymous ids are received', async () => {
     const got = (await activities('b1')).filter((x) => x.type === 'anon_merge').map((x) => x.data.anonymous_id).sort();
     return got.join() === ['b-older', anonymous].sort().join();
