@@ -219,14 +219,19 @@ func (b *batch) status(w *work, s *subject, pl ingest.MetricPayload) {
 	})
 }
 
-// consent carries out an unsubscribe, or takes it back.
+// consent carries out an unsubscribe, or takes it back. It is the person's word: it wins over every write until now, and
+// writes that say they are from before do not change it.
 func (b *batch) consent(w *work, s *subject, d *delivery.Delivery, r reaction) error {
 	b.record(w, s, d, r)
 	out := r.metric == "unsubscribed"
-	if s == nil || s.doc.Unsubscribed == out {
+	if s == nil {
 		return nil
 	}
-	s.doc.Unsubscribed, s.doc.UnsubscribedAt, s.dirty = out, w.now/1000, true
+	was := s.doc.Unsubscribed
+	s.doc.Unsubscribed, s.doc.UnsubscribedAt, s.dirty = out, max(s.doc.UnsubscribedAt, w.now/1000), true
+	if was == out {
+		return nil
+	}
 	b.note(w.t, s, event.Activity{
 		Type: event.AttributeChange, At: w.now, Received: w.now,
 		Data: object("unsubscribed", object("from", value.OfBool(!out), "to", value.OfBool(out))),

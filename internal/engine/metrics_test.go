@@ -265,6 +265,27 @@ func TestReportAfterDeletion(t *testing.T) {
 	})
 }
 
+// TestConsentStays keeps what the person said last against writes that are from before, also where it changed nothing.
+func TestConsentStays(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		m := newMail(newWorld(t, db), "1")
+		m.claimed()
+		m.do(m.report("unsubscribed", 0, ""))
+		m.advance(2 * time.Hour)
+		m.do(m.report("unsubscribed", 0, ""))
+		before := epoch.Add(time.Hour).Unix()
+		m.do(m.op(ingest.Identify, ingest.IdentifyPayload{By: ingest.By{ID: "1"}, Attributes: parse(t, `{"unsubscribed":false}`), Timestamp: before}))
+		if !m.person("1").Unsubscribed {
+			t.Error("a write from before the second unsubscribe took it back")
+		}
+		m.do(m.report("resubscribed", 0, ""))
+		if m.person("1").Unsubscribed {
+			t.Error("the person's own word changed nothing")
+		}
+	})
+}
+
 // TestReportsOfOneFrame applies many reports of few messages of one frame as one after the other would.
 func TestReportsOfOneFrame(t *testing.T) {
 	t.Parallel()
