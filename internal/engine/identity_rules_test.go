@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"rapport.example/internal/api/app"
 	"rapport.example/internal/event"
 	"rapport.example/internal/ingest"
@@ -102,6 +104,51 @@ func TestMergedPreferences(t *testing.T) {
 					t.Errorf("preferences %s, unsubscribed %v, want %s, %v", got, d.Unsubscribed, test.preferences, test.unsubscribed)
 				}
 			})
+		}
+	})
+}
+
+// TestChainOfMerges holds that merges which pass one identifier on from person to person ask the database no more often than
+// a few of them, and lose nothing.
+func TestChainOfMerges(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.eng.Stop()
+		c := &tally{DB: db, calls: map[string]int{}}
+		w.store = c
+		w.start()
+		chain := func(n int) map[string]int {
+			email := func(i int) string { return fmt.Sprintf("e%d-%d@example.com", n, i) }
+			var people, merges []ingest.Op
+			for i := range n + 1 {
+				people = append(people, w.op(ingest.Event, ingest.EventPayload{By: ingest.By{Email: email(i)}, Type: uint8(event.Track), Name: fmt.Sprint("e", i)}))
+			}
+			passed := ingest.By{ID: fmt.Sprint("passed", n)}
+			people = append(people, w.op(ingest.Identify, ingest.IdentifyPayload{By: passed, Attributes: parse(t, `{"email":"`+email(0)+`"}`)}))
+			for i := range n {
+				merges = append(merges, w.op(ingest.Merge, ingest.MergePayload{Primary: ingest.By{Email: email(i + 1)}, Secondary: passed}))
+			}
+			w.do(people...)
+			c.reset()
+			w.do(merges...)
+			calls := c.reset()
+			d := w.person(passed.ID)
+			if d == nil || d.Email != email(n) {
+				t.Fatalf("%d merges end in %+v", n, d)
+			}
+			history, _, err := db.Timeline(t.Context(), w.ws, app.ActivityQuery{From: d.LastActivity, Limit: 1000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			events := slices.DeleteFunc(history, func(a event.Activity) bool { return a.Type != event.Track })
+			if len(events) != n+1 {
+				t.Errorf("%d events are in the history, want %d", len(events), n+1)
+			}
+			return calls
+		}
+		if diff := cmp.Diff(chain(3), chain(60)); diff != "" {
+			t.Errorf("calls of a chain of few merges and of a long one (-few +long):\n%s", diff)
 		}
 	})
 }

@@ -260,22 +260,18 @@ func (b *batch) depart(s *subject) {
 	b.c.DropPeople = append(b.c.DropPeople, DropPerson{s.doc.Ref, s.doc.LastActivity, s.doc.LastDecision})
 }
 
-// loadPast reads the latest history of the people whom merges name as secondary.
+// loadPast reads the latest history of the people whom merges may mean by their secondary.
 func (b *batch) loadPast(ctx context.Context, tx Tx, works []*work) error {
 	var heads []Head
-	for _, w := range works {
-		s := b.find(w.t, w.secondary)
-		if s == nil {
-			continue
-		}
+	b.meant(works, (*work).absorbs, func(w *work, s *subject) {
 		if _, loaded := b.past[s.doc.Ref]; loaded {
-			continue
+			return
 		}
 		b.past[s.doc.Ref] = nil
 		if s.doc.LastActivity != 0 {
 			heads = append(heads, Head{Workspace: s.doc.Workspace, Seq: s.doc.LastActivity, Since: w.now - mergeRetain})
 		}
-	}
+	})
 	if len(heads) == 0 {
 		return nil
 	}
@@ -290,8 +286,16 @@ func (b *batch) loadPast(ctx context.Context, tx Tx, works []*work) error {
 	return nil
 }
 
+// absorbs names the secondary person of a merge.
+func (w *work) absorbs() []person.Identifier {
+	if w.secondary.Type == 0 {
+		return nil
+	}
+	return []person.Identifier{w.secondary}
+}
+
 // ready reports whether everything that the op needs was loaded: when ops before it in the batch have changed whom its
-// identifiers mean, the history of its secondary person was not, and the op has to wait for the next batch.
+// identifiers mean, and there were too many whom they might, it was not, and the op has to wait for the next batch.
 func (b *batch) ready(w *work) bool {
 	if !b.relationsLoaded(w) {
 		return false

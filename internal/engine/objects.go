@@ -190,18 +190,15 @@ func (w *work) relating(b *batch) []person.Identifier {
 
 func (b *batch) loadRelations(ctx context.Context, tx Tx, works []*work) error {
 	var refs []person.Ref
-	for _, w := range works {
-		for _, i := range w.relating(b) {
-			s := b.find(w.t, i)
-			if s == nil || b.relations[s.doc.Ref] != nil {
-				continue
-			}
-			b.relations[s.doc.Ref] = map[int64]*relation{}
-			if s.stored {
-				refs = append(refs, s.doc.Ref)
-			}
+	b.meant(works, func(w *work) []person.Identifier { return w.relating(b) }, func(_ *work, s *subject) {
+		if b.relations[s.doc.Ref] != nil {
+			return
 		}
-	}
+		b.relations[s.doc.Ref] = map[int64]*relation{}
+		if s.stored {
+			refs = append(refs, s.doc.Ref)
+		}
+	})
 	if len(refs) == 0 {
 		return nil
 	}
