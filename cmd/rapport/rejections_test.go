@@ -25,7 +25,7 @@ func (c client) tell(method, path, body string, headers ...string) (status int, 
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read only
+	defer func() { _ = res.Body.Close() }()
 	raw, err := io.ReadAll(res.Body)
 	if err != nil {
 		c.t.Fatal(err)

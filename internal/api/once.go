@@ -264,7 +264,7 @@ func (c *Call) lookUp(workspace int64) error {
 	}
 	once, received, found, err := o.requests.FindRequest(ctx, workspace, n.hash, n.received-OnceFor.Milliseconds())
 	if err != nil || !found {
-		return nil //nolint:nilerr // see above
+		return nil
 	}
 	if once.Print != n.print {
 		return otherRequest()

@@ -407,8 +407,11 @@ func (b *batch) loadSuppressed(ctx context.Context, tx Tx, keys []person.Key) er
 }
 
 // hash is the keyed hash under which a suppressed identifier is remembered, so that nothing readable stays.
-func (p *partition) hash(k person.Key) []byte {
-	h := hmac.New(sha256.New, p.e.o.Secret)
+func (p *partition) hash(k person.Key) []byte { return SuppressionHash(p.e.o.Secret, k) }
+
+// SuppressionHash is the hash of a suppressed identifier under an installation's secret.
+func SuppressionHash(secret []byte, k person.Key) []byte {
+	h := hmac.New(sha256.New, secret)
 	fmt.Fprintf(h, "suppress:%d:%d:", k.Workspace, k.Type)
 	h.Write([]byte(k.Value))
 	return h.Sum(nil)[:16]

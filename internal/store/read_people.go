@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 
+	"rapport.example/internal/engine"
 	"rapport.example/internal/person"
 	"rapport.example/internal/workspace"
 )
@@ -31,6 +32,14 @@ func (db *DB) FindPerson(ctx context.Context, ws int64, by person.Identifier) (*
 		return nil, err
 	}
 	return docs[0], nil
+}
+
+// IsSuppressed tells whether an identifier is suppressed.
+func (db *DB) IsSuppressed(ctx context.Context, ws int64, by person.Identifier) (bool, error) {
+	const sql = `SELECT count(*) FROM suppressions WHERE workspace = $1 AND hash = $2`
+	var n int64
+	_, err := db.queryOne(ctx, sql, []any{ws, engine.SuppressionHash(db.secret, by.Key(ws))}, &n)
+	return n > 0, err
 }
 
 // ReadPeople reads the people who exist, by ordinal.

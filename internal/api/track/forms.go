@@ -38,6 +38,9 @@ func (s *surface) form(c *api.Call) error {
 	if err != nil {
 		return err
 	}
+	if err := s.applicable(c, ingest.Form, payload); err != nil {
+		return err
+	}
 	if err := s.accept(c, op(c, ingest.Form, payload)); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package track
 
 import (
 	"context"
+	"errors"
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/definition"
@@ -15,6 +16,8 @@ import (
 type State interface {
 	// FindPerson is nil if the identifier finds nobody.
 	FindPerson(ctx context.Context, workspace int64, by person.Identifier) (*person.Document, error)
+	// IsSuppressed tells whether an identifier is suppressed.
+	IsSuppressed(ctx context.Context, workspace int64, by person.Identifier) (bool, error)
 	// CurrentDefinitions lists the living definitions of a kind.
 	CurrentDefinitions(ctx context.Context, workspace int64, kind string) ([]definition.Row, error)
 }
@@ -33,12 +36,22 @@ func (s *surface) applicable(c *api.Call, kind ingest.Kind, payload value.Value)
 	switch kind {
 	case ingest.Identify:
 		p := ingest.ReadIdentify(payload)
+		if err := s.free(c, p.By); err != nil {
+			return err
+		}
 		return s.identifiable(c, &p)
 	case ingest.Event:
-		return s.there(c, "cio_id", onlyCIO(ingest.ReadEvent(payload).By))
+		by := ingest.ReadEvent(payload).By
+		return errors.Join(s.free(c, by), s.there(c, "cio_id", onlyCIO(by)))
+	case ingest.Form:
+		p, err := ingest.Decode[ingest.FormPayload](&o)
+		return errors.Join(err, s.free(c, p.By))
 	case ingest.AddDevice, ingest.DeleteDevice:
 		p, err := ingest.Decode[ingest.DevicePayload](&o)
 		if err != nil {
+			return err
+		}
+		if err := s.free(c, p.By); err != nil {
 			return err
 		}
 		return s.deviceThere(c, kind, &p)
@@ -73,6 +86,18 @@ func notThere(field, why string) error {
 	e := fault.New(fault.NotFound, "%s", why)
 	e.Field = field
 	return e
+}
+
+// free refuses a suppressed identifier.
+func (s *surface) free(c *api.Call, by ingest.By) error {
+	if by == (ingest.By{}) {
+		return nil
+	}
+	blocked, err := s.o.State.IsSuppressed(c.R.Context(), c.Workspace, by.Identifier())
+	if err == nil && blocked {
+		err = fault.New(fault.Conflict, "the identifier is suppressed")
+	}
+	return err
 }
 
 // onlyCIO is by, if it is a cio id: whoever another identifier names comes to be.
