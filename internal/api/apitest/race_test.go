@@ -95,7 +95,7 @@ func (r *racer) send(method, path, body string) {
 		r.t.Error(err)
 		return
 	}
-	defer func() { _ = res.Body.Close() }() //nolint:errcheck // read to its end
+	defer func() { _ = res.Body.Close() }()
 	if told, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusOK {
 		r.t.Errorf("%s %s = %d %s, %v", method, path, res.StatusCode, told, err)
 	}
@@ -119,10 +119,9 @@ func (n *nodes) marks() (found map[string]int, merges int) {
 			n.t.Fatalf("history: %v, next %d", err, next)
 		}
 		for _, a := range history {
-			switch a.Type {
-			case event.Track:
+			if a.Type == event.Track {
 				found["event "+a.Name]++
-			case event.Merged:
+			} else if a.Type == event.Merged {
 				merges++
 			}
 		}
