@@ -121,7 +121,8 @@ func (n *nodes) marks() (found map[string]int, merges int) {
 		for _, a := range history {
 			if a.Type == event.Track {
 				found["event "+a.Name]++
-			} else if a.Type == event.Merged {
+			}
+			if a.Type == event.Merged {
 				merges++
 			}
 		}
