@@ -97,15 +97,12 @@ func (s *subject) fact(key uint64) int {
 func (b *batch) removal(w *work, by ingest.By) error {
 	who := by.Identifier()
 	s := b.find(w.t, who)
-	if w.op.Kind == ingest.Unsuppress {
-		if b.isSuppressed(who.Key(w.t.ID)) {
-			h := b.p.hash(who.Key(w.t.ID))
-			b.suppressed[string(h)] = false
-			b.c.Suppress = slices.DeleteFunc(b.c.Suppress, func(s Suppression) bool { // of this very batch: drops come before puts
-				return s.Workspace == w.t.ID && bytes.Equal(s.Hash, h)
-			})
-			b.c.Unsuppress = append(b.c.Unsuppress, Suppression{Workspace: w.t.ID, Hash: h})
-		}
+	switch {
+	case w.op.Kind == ingest.Unsuppress:
+		b.unsuppress(w, who)
+		return nil
+	case w.op.Kind == ingest.Delete && s == nil:
+		b.failed(w, nil, "nobody has this identifier", who)
 		return nil
 	}
 	keys := []person.Key{}
@@ -130,6 +127,20 @@ func (b *batch) removal(w *work, by ingest.By) error {
 	}
 	b.note(w.t, nil, event.Activity{Type: event.Suppressed, At: w.now, Received: w.now})
 	return nil
+}
+
+// unsuppress frees an identifier.
+func (b *batch) unsuppress(w *work, who person.Identifier) {
+	if !b.isSuppressed(who.Key(w.t.ID)) {
+		b.failed(w, nil, "the identifier is not suppressed", who)
+		return
+	}
+	h := b.p.hash(who.Key(w.t.ID))
+	b.suppressed[string(h)] = false
+	b.c.Suppress = slices.DeleteFunc(b.c.Suppress, func(s Suppression) bool { // of this very batch: drops come before puts
+		return s.Workspace == w.t.ID && bytes.Equal(s.Hash, h)
+	})
+	b.c.Unsuppress = append(b.c.Unsuppress, Suppression{Workspace: w.t.ID, Hash: h})
 }
 
 // remove deletes a person with everything that is theirs; an activity without data says that somebody was deleted.

@@ -43,6 +43,15 @@ func (s *surface) applicable(c *api.Call, kind ingest.Kind, payload value.Value)
 	case ingest.Event:
 		by := ingest.ReadEvent(payload).By
 		return errors.Join(s.free(c, by), s.there(c, "cio_id", onlyCIO(by)))
+	case ingest.Delete, ingest.Unsuppress:
+		p, err := ingest.Decode[ingest.PersonPayload](&o)
+		if err != nil {
+			return err
+		}
+		if kind == ingest.Delete {
+			return s.there(c, "identifier", p.By)
+		}
+		return s.suppressed(c, p.By)
 	case ingest.Form:
 		p, err := ingest.Decode[ingest.FormPayload](&o)
 		return errors.Join(err, s.free(c, p.By))
@@ -96,6 +105,15 @@ func (s *surface) free(c *api.Call, by ingest.By) error {
 	blocked, err := s.o.State.IsSuppressed(c.R.Context(), c.Workspace, by.Identifier())
 	if err == nil && blocked {
 		err = fault.New(fault.Conflict, "the identifier is suppressed")
+	}
+	return err
+}
+
+// suppressed asks for a suppressed identifier.
+func (s *surface) suppressed(c *api.Call, by ingest.By) error {
+	blocked, err := s.o.State.IsSuppressed(c.R.Context(), c.Workspace, by.Identifier())
+	if err == nil && !blocked {
+		err = notThere("identifier", "the identifier is not suppressed")
 	}
 	return err
 }
