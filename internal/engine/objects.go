@@ -53,7 +53,7 @@ type things struct {
 // relation is a relationship in hand.
 type relation struct {
 	objects.Relationship
-	stored, dirty, gone bool
+	stored, dirty bool
 }
 
 func newThings() things {
