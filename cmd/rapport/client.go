@@ -46,7 +46,8 @@ func (t *tenant) call(ctx context.Context, method, path string, query url.Values
 
 const callTimeout = 10 * time.Minute
 
-// call sends a request to /admin/v1/path and decodes the answer into into, which may be an io.Writer for raw bytes.
+// call sends a request to /admin/v1/path, with body as JSON or, from an io.Reader, as it is, and decodes the answer into into,
+// which may be an io.Writer for raw bytes.
 func (r *remote) call(ctx context.Context, method, path string, query url.Values, body, into any) error {
 	if r.AdminKey == "" {
 		return fault.New(fault.Invalid, "no admin key: set RAPPORT_ADMIN_KEY, RAPPORT_ADMIN_KEY_FILE or --admin-key to the key that the server printed at its first start")
@@ -55,13 +56,17 @@ func (r *remote) call(ctx context.Context, method, path string, query url.Values
 	if len(query) > 0 {
 		u += "?" + query.Encode()
 	}
-	var send io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
+	kind, send := "application/octet-stream", io.Reader(nil)
+	switch b := body.(type) {
+	case nil:
+	case io.Reader:
+		send = b
+	default:
+		raw, err := json.Marshal(body)
 		if err != nil {
 			return fmt.Errorf("encode the request: %w", err)
 		}
-		send = bytes.NewReader(b)
+		kind, send = "application/json", bytes.NewReader(raw)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -71,15 +76,12 @@ func (r *remote) call(ctx context.Context, method, path string, query url.Values
 	}
 	req.Header.Set("Authorization", "Bearer "+r.AdminKey)
 	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", kind)
 	}
 	client := http.Client{}
 	res, err := client.Do(req)
 	if err != nil {
-		if errors.Is(err, syscall.ECONNREFUSED) {
-			return fault.New(fault.Unavailable, "no server answers at %s; start one with rapport serve, or name it with --server", r.Server)
-		}
-		return fault.Wrap(fault.Unavailable, err, "the server cannot be reached")
+		return r.unreachable(err)
 	}
 	defer res.Body.Close() //nolint:errcheck // read only
 	if res.StatusCode/100 != 2 {
@@ -99,6 +101,14 @@ func (r *remote) call(ctx context.Context, method, path string, query url.Values
 		}
 		return nil
 	}
+}
+
+// unreachable explains why a request got no answer.
+func (r *remote) unreachable(err error) error {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fault.New(fault.Unavailable, "no server answers at %s; start one with rapport serve, or name it with --server", r.Server)
+	}
+	return fault.Wrap(fault.Unavailable, err, "the server cannot be reached")
 }
 
 // refused turns an RFC 9457 answer into an error.

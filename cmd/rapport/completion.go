@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -30,7 +31,7 @@ func (c *completionCmd) Run(a *app, k *kong.Kong) error {
 // completion is the command line as the shells need it.
 type completion struct {
 	places []place
-	takes  map[string][]string // flags that take a value, with the values to choose from; none = anything, such as a file
+	takes  map[string][]string // flags that take a value, "place --flag", with the values to choose from; none = anything, such as a file
 }
 
 // place is a command, and what may follow it.
@@ -58,9 +59,9 @@ func (c *completion) add(n *kong.Node, path string) {
 			continue
 		}
 		values := choices(f.Enum)
-		c.takes["--"+f.Name] = values
+		c.takes[path+" --"+f.Name] = values
 		if f.Short != 0 {
-			c.takes["-"+string(f.Short)] = values
+			c.takes[path+" -"+string(f.Short)] = values
 		}
 	}
 	for _, a := range n.Positional {
@@ -100,21 +101,17 @@ func (c *completion) steps(sep string) string {
 	return strings.Join(out, sep)
 }
 
-// values calls choose for each flag with values to choose from, and then any with all others.
+// values calls choose for each flag of each place with values to choose from, and then any with the names of the others.
 func (c *completion) values(choose func(flag, values string), any func(flags []string)) {
-	var names, free []string
-	for name := range c.takes {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		if v := c.takes[name]; len(v) > 0 {
-			choose(name, strings.Join(v, " "))
+	free := map[string]bool{}
+	for _, flag := range slices.Sorted(maps.Keys(c.takes)) {
+		if v := c.takes[flag]; len(v) > 0 {
+			choose(flag, strings.Join(v, " "))
 		} else {
-			free = append(free, name)
+			free[flag[strings.LastIndexByte(flag, ' ')+1:]] = true
 		}
 	}
-	any(free)
+	any(slices.Sorted(maps.Keys(free)))
 }
 
 func (c *completion) bash(w io.Writer) {
@@ -122,17 +119,16 @@ func (c *completion) bash(w io.Writer) {
   local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" at="" w
   COMPREPLY=()
   if [ "$cur" = "=" ]; then cur=""; elif [ "$prev" = "=" ]; then prev="${COMP_WORDS[COMP_CWORD-2]}"; fi
-  case "$prev" in
 `)
-	c.values(func(flag, values string) {
-		fmt.Fprintf(w, "    %s) COMPREPLY=($(compgen -W %q -- \"$cur\")); return ;;\n", flag, values)
-	}, func(flags []string) { fmt.Fprintf(w, "    %s) return ;;\n", strings.Join(flags, "|")) })
-	fmt.Fprintf(w, `  esac
-  for w in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+	fmt.Fprintf(w, `  for w in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$at $w" in %s) at="${at:+$at }$w" ;; esac
   done
-  case "$at" in
+  case "$at $prev" in
 `, c.steps("|"))
+	c.values(func(flag, values string) {
+		fmt.Fprintf(w, "    %q) COMPREPLY=($(compgen -W %q -- \"$cur\")); return ;;\n", flag, values)
+	}, func(flags []string) { fmt.Fprintf(w, "    *\" \"%s) return ;;\n", strings.Join(flags, "|*\" \"")) })
+	fmt.Fprint(w, "  esac\n  case \"$at\" in\n")
 	for _, p := range c.places {
 		fmt.Fprintf(w, "    %q) COMPREPLY=($(compgen -W %q -- \"$cur\")) ;;\n", p.path, p.words())
 	}
@@ -143,16 +139,15 @@ func (c *completion) zsh(w io.Writer) {
 	fmt.Fprint(w, `#compdef rapport
 _rapport() {
   local at="" w
-  case "${words[CURRENT-1]}" in
 `)
-	c.values(func(flag, values string) { fmt.Fprintf(w, "    %s) compadd -- %s; return ;;\n", flag, values) },
-		func(flags []string) { fmt.Fprintf(w, "    %s) _files; return ;;\n", strings.Join(flags, "|")) })
-	fmt.Fprintf(w, `  esac
-  for w in "${(@)words[2,CURRENT-1]}"; do
+	fmt.Fprintf(w, `  for w in "${(@)words[2,CURRENT-1]}"; do
     case "$at $w" in (%s) at="${at:+$at }$w" ;; esac
   done
-  case "$at" in
+  case "$at ${words[CURRENT-1]}" in
 `, c.steps("|"))
+	c.values(func(flag, values string) { fmt.Fprintf(w, "    (%q) compadd -- %s; return ;;\n", flag, values) },
+		func(flags []string) { fmt.Fprintf(w, "    (*\" \"%s) _files; return ;;\n", strings.Join(flags, "|*\" \"")) })
+	fmt.Fprint(w, "  esac\n  case \"$at\" in\n")
 	for _, p := range c.places {
 		fmt.Fprintf(w, "    (%q) compadd -- %s ;;\n", p.path, p.words())
 	}
@@ -183,7 +178,7 @@ end
 		}
 		for _, f := range p.flags {
 			how := ""
-			switch values := c.takes["--"+f.Name]; {
+			switch values := c.takes[p.path+" --"+f.Name]; {
 			case len(values) > 0:
 				how = " -x -a " + quote(strings.Join(values, " "))
 			case !f.IsBool():

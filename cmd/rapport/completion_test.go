@@ -18,6 +18,7 @@ func TestCompletionBash(t *testing.T) {
 		"rapport keys ":                          "create list revoke --help",
 		"rapport keys create --kind a":           "app admin agent",
 		"rapport keys create --kind = a":         "app admin agent",
+		"rapport rejections --kind r":            "rejected",
 		"rapport keys create --kind track --nam": "--name",
 		"rapport clock advance 72h --js":         "--json",
 		"rapport serve --listen serve --lo":      "--log-level --log-format",

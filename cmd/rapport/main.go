@@ -44,7 +44,7 @@ type cli struct {
 	Rejections rejectionsCmd `cmd:"" help:"List what was accepted and not applied, and why."`
 	Clock      clockCmd      `cmd:"" help:"Show or move a workspace's clock, to see what happens later."`
 	Backup     backupCmd     `cmd:"" help:"Copy the state of a running server into a file."`
-	Restore    restoreCmd    `cmd:"" help:"Make a data folder from a backup."`
+	Restore    restoreCmd    `cmd:"" help:"Make a backup the state of a running server."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring a database to this program's schema without serving."`
 	MCP        mcpCmd        `cmd:"" name:"mcp" help:"Serve an AI agent over standard input and output."`
 	Bench      benchCmd      `cmd:"" help:"Measure this machine: requests, applied events, mail."`

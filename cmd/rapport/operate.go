@@ -231,17 +231,105 @@ func (c *backupCmd) Run(ctx context.Context, a *app) error {
 }
 
 type restoreCmd struct {
-	From string `arg:"" help:"File that rapport backup wrote." placeholder:"FILE"`
-	Data string `required:"" help:"Data folder to make; it must be empty or absent." placeholder:"DIR"`
+	remote
+	From    string `arg:"" help:"File that rapport backup wrote." placeholder:"FILE"`
+	Replace bool   `help:"Put a state that the server has aside, into a folder of its data folder."`
 }
 
+// Help is what --help shows besides.
+func (c *restoreCmd) Help() string {
+	return `The running server takes the backup for its state and starts anew on it, within a few seconds. Its keys are those of
+the backup from then on.
+
+Examples:
+  rapport serve --data ./new &
+  rapport restore rapport-2027-01-01.backup            # into a server that nobody has used yet
+  rapport restore --replace rapport-2027-01-01.backup  # what is there goes into replaced-… of the data folder`
+}
+
+// restartWithin bounds the wait for the server after a restore. It drains first, and then opens what may be large.
+const restartWithin = 5 * time.Minute
+
 // Run is the command.
-func (c *restoreCmd) Run(a *app) error {
-	if err := server.Restore(c.From, c.Data); err != nil {
+func (c *restoreCmd) Run(ctx context.Context, a *app) error {
+	f, err := os.Open(c.From)
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "cannot read the backup")
+	}
+	defer f.Close() //nolint:errcheck // read only
+	info, err := f.Stat()
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "cannot read the backup")
+	}
+	before, err := c.started(ctx)
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "restored; start it with: rapport serve --data %s\n", c.Data)
+	query := url.Values{}
+	if c.Replace {
+		query.Set("replace", "true")
+	}
+	sent := &sending{f: f, bar: newProgress(a.err, "sending", max(1, int(info.Size()>>sendingStep)))}
+	var out struct{ Aside string }
+	err = c.call(ctx, http.MethodPost, "restore", query, sent, &out)
+	sent.bar.done()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, restartWithin)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if now, err := c.started(ctx); err == nil && now != before {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return fault.New(fault.Unavailable, "the server took the backup and did not come back within %s; its log says why", restartWithin)
+		case <-tick.C:
+		}
+	}
+	fmt.Fprintf(a.out, "restored; the keys are those of the backup. What was there before is in %s on the server.\n", out.Aside)
 	return nil
+}
+
+// started says when the server has started, by its own words.
+func (c *restoreCmd) started(ctx context.Context) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.Server, "/")+"/readyz", http.NoBody)
+	if err != nil {
+		return "", fault.Wrap(fault.Invalid, err, "--server is not an address")
+	}
+	client := http.Client{Timeout: 10 * time.Second}
+	res, err := client.Do(req)
+	if err != nil {
+		return "", c.unreachable(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // not read
+	at := res.Header.Get("X-Rapport-Started")
+	if at == "" {
+		return "", fault.New(fault.Unavailable, "the server is not ready (%s)", res.Status)
+	}
+	return at, nil
+}
+
+// sending is a file on its way, with a bar that moves once per MiB.
+type sending struct {
+	f    *os.File
+	n    int64
+	bar  *progress
+	seen int64
+}
+
+const sendingStep = 20 // bits of a MiB
+
+// Read is part of io.Reader.
+func (s *sending) Read(b []byte) (int, error) {
+	n, err := s.f.Read(b)
+	for s.n += int64(n); s.n>>sendingStep > s.seen; s.seen++ {
+		s.bar.step()
+	}
+	return n, err
 }
 
 type migrateCmd struct {

@@ -171,7 +171,7 @@ func TestBackup(t *testing.T) {
 	url, stop := serve(t, data)
 	c := client{t, url}
 	c.do("apply", "-f", exampleFile(t))
-	file, restored := filepath.Join(t.TempDir(), "a.backup"), filepath.Join(t.TempDir(), "restored")
+	file := filepath.Join(t.TempDir(), "a.backup")
 	c.wants([]string{"backup", file}, "bytes")
 	exported := c.do("export")
 	code, _, errs := command(t, "serve", "--data", data, "--listen", "127.0.0.1:0")
@@ -182,15 +182,40 @@ func TestBackup(t *testing.T) {
 	if code != exitFailed || !strings.Contains(errs, "is in use") {
 		t.Errorf("a second server on the port: exit code %d, %q", code, errs)
 	}
+	c.wants([]string{"keys", "create", "--kind", "app"}, "")
+	code, _, errs = command(t, "restore", file, "--server", url, "--admin-key", adminKey)
+	if code != exitFailed || !strings.Contains(errs, "--replace") {
+		t.Errorf("restore into a server with a state: exit code %d, %q", code, errs)
+	}
+	broken := filepath.Join(t.TempDir(), "broken.backup")
+	if err := os.WriteFile(broken, []byte("no database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, errs = command(t, "restore", "--replace", broken, "--server", url, "--admin-key", adminKey)
+	if code != exitUsage || !strings.Contains(errs, "no backup") {
+		t.Errorf("restore of what is no backup: exit code %d, %q", code, errs)
+	}
+	other := filepath.Join(t.TempDir(), "other.yaml")
+	if err := os.WriteFile(other, []byte("schema: 1\nworkspace: acme\nsegments: [{id: extra, manual: true}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.do("apply", "-f", other)
+	c.wants([]string{"restore", "--replace", file}, filepath.Join(data, "replaced-"))
+	if got := c.do("export"); got != exported {
+		t.Errorf("export after a restore in place =\n%s\nwant\n%s", got, exported)
+	}
 	stop()
-	if code, _, errs := command(t, "restore", file, "--data", restored); code != exitOK {
-		t.Fatalf("restore: exit code %d, %q", code, errs)
+	asides, err := filepath.Glob(filepath.Join(data, "replaced-*", "rapport.db"))
+	if err != nil || len(asides) != 1 {
+		t.Errorf("what was replaced: %v, %v", asides, err)
 	}
-	if code, _, errs := command(t, "restore", file, "--data", restored); code != exitUsage {
-		t.Errorf("restore into a folder that is not empty: exit code %d, %q", code, errs)
-	}
-	url, _ = serve(t, restored)
-	if got := (client{t, url}).do("export"); got != exported {
+
+	// Another server, that nobody has used.
+	url, stop = serve(t, t.TempDir())
+	c = client{t, url}
+	c.wants([]string{"restore", file}, "restored")
+	if got := c.do("export"); got != exported {
 		t.Errorf("export after restore =\n%s\nwant\n%s", got, exported)
 	}
+	stop()
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"rapport.example/internal/config"
-	"rapport.example/internal/fault"
 	"rapport.example/internal/store"
 )
 
@@ -38,41 +37,6 @@ func (s *server) backup(ctx context.Context, w io.Writer) (err error) {
 		return fmt.Errorf("send the backup: %w", err)
 	}
 	return nil
-}
-
-// Restore makes the data folder dir from a backup file. The folder must be empty or absent. Its log starts anew.
-func Restore(from, dir string) error {
-	if names, err := os.ReadDir(dir); err == nil && len(names) > 0 {
-		return fault.New(fault.Invalid, "the folder %s is not empty; restore into a new one", dir)
-	}
-	release, err := lock(dir)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if err := copyFile(filepath.Join(dir, databaseFile), from); err != nil {
-		return err
-	}
-	ctx := context.Background()
-	db, err := store.Open(ctx, store.Options{Dir: dir, Now: time.Now})
-	if err != nil {
-		return fault.Wrap(fault.Invalid, err, "this file is no backup that this version can read")
-	}
-	return errors.Join(db.ForgetLog(ctx), db.Close())
-}
-
-func copyFile(to, from string) (err error) {
-	in, err := os.Open(from)
-	if err != nil {
-		return fault.Wrap(fault.Invalid, err, "cannot read the backup")
-	}
-	defer func() { err = errors.Join(err, in.Close()) }()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("write the database: %w", err)
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Sync(), out.Close())
 }
 
 // Migrate brings the database to this program's schema and returns the names of the migrations that it applied.

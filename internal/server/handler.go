@@ -26,7 +26,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	writes := &pacer{s.writes, s.engine}
 	surface := admin.New(admin.Options{
 		Store: s.db, Keys: s.keys, Log: writes, Secret: s.db.Secret(), Now: s.now, Logger: s.log, BaseURL: s.o.BaseURL,
-		Applied: s.fresh.Applied, Fresh: s.fresh.Fresh, Backup: s.backupIfEmbedded(), Status: s.status,
+		Applied: s.fresh.Applied, Fresh: s.fresh.Fresh, Backup: s.backupIfEmbedded(), Restore: s.restoreIfEmbedded(), Status: s.status,
 	})
 	agents, err := mcp.New(mcp.Options{URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent})
 	if err != nil {
@@ -109,6 +109,7 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusServiceUnavailable, "a partition has stopped; the log says why")
 		return
 	}
+	w.Header().Set("X-Rapport-Started", s.started.UTC().Format(time.RFC3339Nano))
 	answer(w, http.StatusOK, "ready")
 }
 
@@ -146,4 +147,12 @@ func (s *server) backupIfEmbedded() func(context.Context, io.Writer) error {
 		return nil
 	}
 	return s.backup
+}
+
+// restoreIfEmbedded is nil where the state or its log are in other hands.
+func (s *server) restoreIfEmbedded() func(context.Context, io.Reader, bool) (string, error) {
+	if s.o.DatabaseURL != "" || s.o.NATSURL != "" {
+		return nil
+	}
+	return s.restore
 }

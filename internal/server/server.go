@@ -69,27 +69,44 @@ type server struct {
 	fresh  *freshness
 	http   *http.Server
 	served chan error
+	again  chan struct{} // a restored state waits for the next start
 	base   string
 	listen string // host:port that it really listens on
+
+	started time.Time
 }
 
-// Run serves until ctx ends, then drains and returns. ready is called once when requests are answered.
+// Run serves until ctx ends, then drains and returns. ready is called once when requests are answered. After a restore it
+// starts anew on the state that was restored.
 func Run(ctx context.Context, o config.Serve, log *slog.Logger, ready func(Info)) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	s := &server{o: o, log: log, now: time.Now, served: make(chan error, 1)}
+	for {
+		again, listen, err := run(ctx, o, log, ready)
+		if !again || err != nil {
+			return err
+		}
+		o.Listen = listen
+		ready = func(i Info) { log.Info("serving the restored state", "url", i.URL) }
+	}
+}
+
+func run(ctx context.Context, o config.Serve, log *slog.Logger, ready func(Info)) (again bool, listen string, err error) {
+	s := &server{o: o, log: log, now: time.Now, served: make(chan error, 1), again: make(chan struct{}, 1)}
 	defer s.close()
 	info, err := s.start(ctx)
 	if err != nil {
-		return err
+		return false, "", err
 	}
 	ready(info)
 	select {
 	case <-ctx.Done():
-		return nil
+		return false, "", nil
+	case <-s.again:
+		return true, s.listen, nil
 	case err := <-s.served:
-		return err
+		return false, "", err
 	}
 }
 
@@ -115,6 +132,7 @@ func (s *server) start(ctx context.Context) (Info, error) {
 	s.later(func() { _ = listener.Close() }) //nolint:errcheck // the HTTP server has closed it already
 	info := Info{URL: "http://" + listener.Addr().String(), Mailbox: s.o.SMTPURL == ""}
 	s.listen = listener.Addr().String()
+	s.started = s.now()
 	if s.base = strings.TrimSuffix(s.o.BaseURL, "/"); s.base == "" {
 		s.base = info.URL
 	}
@@ -180,6 +198,9 @@ func (s *server) state(ctx context.Context) error {
 		return err
 	}
 	s.later(release)
+	if err := takeStaged(s.o.Data); err != nil {
+		return err
+	}
 	so := store.Options{Dir: s.o.Data, Now: s.now, Log: s.log}
 	if s.o.DatabaseURL != "" {
 		so.Dir, so.URL = "", s.o.DatabaseURL

@@ -36,6 +36,9 @@ type Options struct {
 	Fresh func(ctx context.Context, workspace int64) (stale bool)
 	// Backup writes a consistent copy of the state to w. nil = backups are not supported here.
 	Backup func(ctx context.Context, w io.Writer) error
+	// Restore takes a backup for the state from the next start on, which follows at once, and says where the present state will
+	// be. A server that was used refuses unless replace is set. nil = restoring is not supported here.
+	Restore func(ctx context.Context, r io.Reader, replace bool) (aside string, err error)
 	// Status adds the server's own members to /admin/v1/status; nil = none.
 	Status func(ctx context.Context) map[string]any
 }
@@ -72,6 +75,8 @@ func (s *Surface) Routes() []api.Route {
 	}
 	apply := post("apply", ApplyRequest{}, ApplyAnswer{}, s.apply, "Brings a workspace to what a workspace file says.")
 	apply.MaxBody = maxApply
+	restore := post("restore", nil, RestoreAnswer{}, s.restore, "Makes a backup the state; the server starts anew on it.")
+	restore.MaxBody = 0 // it is read as it comes
 	revoke := get("keys/{id}", nil, s.revokeKey, "Revokes a key at once.")
 	revoke.Method = http.MethodDelete
 	return []api.Route{
@@ -91,6 +96,7 @@ func (s *Surface) Routes() []api.Route {
 		get("mailbox/{id}", MailMessage{}, s.mail, "Reads a mail of the development mailbox."),
 		get("status", StatusAnswer{}, s.status, "Tells how the server and its workspaces are."),
 		post("backup", nil, nil, s.backup, "Streams a consistent copy of the state."),
+		restore,
 	}
 }
 

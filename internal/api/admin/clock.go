@@ -149,6 +149,23 @@ func (s *Surface) backup(c *api.Call) error {
 	return err
 }
 
+// RestoreAnswer says what a restore does with the state that was there.
+type RestoreAnswer struct {
+	Aside string `json:"aside"` // folder on the server's machine
+}
+
+// restore reads a backup as it comes.
+func (s *Surface) restore(c *api.Call) error {
+	if s.o.Restore == nil {
+		return fault.New(fault.Unsupported, "this server's state is restored with the tools of its database, or its log is not its own: see docs/operating.md")
+	}
+	aside, err := s.o.Restore(c.R.Context(), c.R.Body, c.Query("replace") == "true")
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusAccepted, RestoreAnswer{aside})
+}
+
 // late writes the headers with the first bytes, so that an error before them can still be answered.
 type late struct {
 	http.ResponseWriter
