@@ -146,7 +146,9 @@ _rapport() {
   case "$at ${words[CURRENT-1]}" in
 `, c.steps("|"))
 	c.values(func(flag, values string) { fmt.Fprintf(w, "    (%q) compadd -- %s; return ;;\n", flag, values) },
-		func(flags []string) { fmt.Fprintf(w, "    (*\" \"%s) _files; return ;;\n", strings.Join(flags, "|*\" \"")) })
+		func(flags []string) {
+			fmt.Fprintf(w, "    (*\" \"%s) _files; return ;;\n", strings.Join(flags, "|*\" \""))
+		})
 	fmt.Fprint(w, "  esac\n  case \"$at\" in\n")
 	for _, p := range c.places {
 		fmt.Fprintf(w, "    (%q) compadd -- %s ;;\n", p.path, p.words())

@@ -21,7 +21,9 @@ func TestTakeStaged(t *testing.T) {
 		"lock": "1", replaced + "earlier/rapport.db": "x",
 	}
 	steps := [][2]string{ // renames, in order
-		{"rapport.db-wal", replaced + at + "/rapport.db-wal"}, {"rapport.db", replaced + at + "/rapport.db"}, {"log", replaced + at + "/log"},
+		{"rapport.db-wal", replaced + at + "/rapport.db-wal"},
+		{"rapport.db", replaced + at + "/rapport.db"},
+		{"log", replaced + at + "/log"},
 		{staged + at + "/rapport.db", "rapport.db"},
 	}
 	for crash := range len(steps) + 1 {
