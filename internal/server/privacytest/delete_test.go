@@ -117,6 +117,12 @@ func (r *running) secretsOf(t *testing.T) []string {
 	pipelines("identify", `{"userId":"`+id+`","anonymousId":"visitor-grace","traits":{"first_name":"Grace-attribute"}}`)
 	pipelines("alias", `{"userId":"`+id+`","previousId":"former-visitor-grace"}`)
 	pipelines("track", `{"anonymousId":"visitor-grace","event":"grace-event-name","properties":{"a":"Grace-event-data"}}`)
+	entity := func(body string) { r.must(t, first.basic(), http.MethodPost, "/api/v2/entity", body) }
+	for _, visitor := range []string{"visitor-grace", "last-visitor-grace"} { // the first is hers already
+		entity(`{"type":"object","action":"identify_anonymous","identifiers":{"object_type_id":"1","object_id":"acme"},"cio_relationships":[{"identifiers":{"anonymous_id":"` + visitor + `"},"relationship_attributes":{"role":"Grace-role"}}]}`)
+	}
+	r.identify(t, first, id, `{"anonymous_id":"last-visitor-grace"}`)
+	entity(`{"type":"person","action":"add_relationships","identifiers":{"id":"` + id + `"},"cio_relationships":[{"identifiers":{"object_type_id":"1","object_id":"other"},"relationship_attributes":{"role":"Grace-role"}}]}`)
 	event("signed_up", `{"token":"Grace-event-data"}`)
 	event("grace-event-name", `{"a":{"b":"Grace-event-data"}}`)
 	r.must(t, first.basic(), http.MethodPut, "/api/v1/customers/"+id+"/devices", `{"device":{"id":"device-token-of-grace","platform":"ios","attributes":{"a":"Grace-device"}}}`)
@@ -134,7 +140,7 @@ func (r *running) secretsOf(t *testing.T) []string {
 	r.identify(t, first, "cio_"+cio[0], `{"id":"customer-4712"}`) // and a former id
 	return []string{
 		"customer-4711", "customer-4712", "grace.secret", "grace.second", "grace.elsewhere", "device-token-of-grace", "Grace-attribute", "Grace-renamed",
-		"Grace-nested", "Grace-event-data", "grace-event-name", "Grace-device", "Grace-message-data", "visitor-grace", "Grace Elsewhere", cio[0],
+		"Grace-nested", "Grace-event-data", "grace-event-name", "Grace-device", "Grace-message-data", "visitor-grace", "Grace-role", "Grace Elsewhere", cio[0],
 	}
 }
 
@@ -154,7 +160,7 @@ func TestRemoval(t *testing.T) {
 				})
 				db := r.database(t)
 				before := strings.Join(holding(t, db, o, secrets), "\n")
-				for _, table := range []string{"people", "identifiers", "activities", "deliveries", "mailbox"} {
+				for _, table := range []string{"people", "identifiers", "activities", "deliveries", "mailbox", "relationships"} {
 					if !strings.Contains(before, table+".") {
 						t.Errorf("before: nothing in %s; the scan sees:\n%s", table, before)
 					}
