@@ -93,6 +93,10 @@ func at(kind, slug string, err error) error {
 
 func (c *compiler) row(r *Row) error {
 	switch r.Kind {
+	case Identifying:
+		phone, err := parseIdentifying(r.Body)
+		c.set.phone = phone
+		return err
 	case Senders:
 		s, err := message.ParseSender(r.Body, "")
 		if err != nil {

@@ -4,17 +4,20 @@ package definition
 
 import "rapport.example/internal/value"
 
-// The definition kinds, which are also the plural keys of a workspace file.
+// The definition kinds, which are also the keys of a workspace file.
 const (
 	Senders        = "senders"
 	Layouts        = "layouts"
 	Segments       = "segments"
 	Campaigns      = "campaigns"
 	Transactionals = "transactional"
+	Identifying    = "identifiers" // one row of the slug People: by what people are identified
 )
 
 // Kinds lists the kinds in the order of a workspace file, each after those that it refers to.
-func Kinds() []string { return []string{Senders, Layouts, Segments, Campaigns, Transactionals} }
+func Kinds() []string {
+	return []string{Identifying, Senders, Layouts, Segments, Campaigns, Transactionals}
+}
 
 // Row is one version of one definition as it is kept.
 type Row struct {

@@ -108,6 +108,14 @@ func (d *Document) read(v value.Value) error {
 		if list == nil || list.Kind() == value.Null {
 			continue
 		}
+		if kind == Identifying {
+			body, err := identifying(list)
+			if err != nil {
+				return d.within(kind, err)
+			}
+			d.Definitions = append(d.Definitions, ingest.Definition{Kind: kind, Slug: People, Body: body})
+			continue
+		}
 		if list.Kind() != value.Array {
 			return d.fail(kind, fault.New(fault.Invalid, "must be a list"))
 		}
@@ -144,6 +152,8 @@ func (d *Document) definition(kind, path string, body value.Value) error {
 // parseOne checks one definition by itself.
 func parseOne(kind string, body value.Value) (err error) {
 	switch kind {
+	case Identifying:
+		_, err = parseIdentifying(body)
 	case Senders:
 		_, err = message.ParseSender(body, "")
 	case Layouts:

@@ -25,6 +25,10 @@ func Export(workspace string, rows []Row) ([]byte, error) {
 			if r.Kind != kind || !r.Current || r.Deleted {
 				continue
 			}
+			if kind == Identifying {
+				doc.Set(kind, r.Body.Get("by"))
+				continue
+			}
 			list = append(append(list, ','), r.Document()...)
 		}
 		if list != nil {

@@ -28,6 +28,8 @@ type Set struct {
 	transactionalByID map[int64]*TransactionalMessage
 	transactionalSlug map[string]*TransactionalMessage // by folded slug
 
+	phone bool
+
 	facts   map[uint64]*Fact
 	factsOf map[string][]*Fact // by event.ChainName
 }
@@ -58,6 +60,9 @@ type TransactionalMessage struct {
 	Slug, Name, Description string
 	Email                   *message.Email
 }
+
+// ByPhone reports whether a phone number identifies people.
+func (s *Set) ByPhone() bool { return s.phone }
 
 // Segments lists all segments, manual ones included, each after those that its conditions refer to.
 func (s *Set) Segments() []*Segment { return s.segments }

@@ -323,6 +323,9 @@ func customer(d *person.Document) value.Value {
 	for _, name := range [...]string{"id", "email", "cio_id", "anonymous_id"} {
 		b.Set(name, d.Get(name))
 	}
+	if d.Phone != "" { // else it is an attribute like others
+		b.Set("phone", text(d.Phone))
+	}
 	b.Set("unsubscribed", value.OfBool(d.Unsubscribed))
 	for _, a := range d.Attributes {
 		b.Set(a.Name, a.Value)

@@ -18,7 +18,7 @@ func (p *partition) cio(workspace int64, ordinal uint32) string {
 func (b *batch) identify(w *work, pl ingest.IdentifyPayload) error {
 	path := pl.By.Identifier()
 	body := map[person.KeyType]person.Identifier{}
-	for _, name := range [...]string{"id", "email", "cio_id"} {
+	for _, name := range w.t.identifying() {
 		if i, ok := bodyIdentifier(pl.Attributes, name); ok {
 			body[i.Type] = i
 		}
@@ -58,7 +58,7 @@ func (b *batch) identify(w *work, pl ingest.IdentifyPayload) error {
 
 // adoptOrCreate answers who is meant when nobody has the path's identifier: the person whom the body names, or a new one.
 func (b *batch) adoptOrCreate(w *work, path person.Identifier, body map[person.KeyType]person.Identifier, updateOnly bool) (*subject, string) {
-	for _, t := range [...]person.KeyType{person.ByCIO, person.ByID, person.ByEmail} {
+	for _, t := range [...]person.KeyType{person.ByCIO, person.ByID, person.ByEmail, person.ByPhone} {
 		i, ok := body[t]
 		if !ok || i.Type == path.Type {
 			continue
@@ -73,7 +73,7 @@ func (b *batch) adoptOrCreate(w *work, path person.Identifier, body map[person.K
 		if s.has(path.Type) && path.Type != 0 {
 			continue // that person keeps the identifier they have: the path means somebody new
 		}
-		if path.Type == person.ByID || path.Type == person.ByEmail {
+		if path.Type == person.ByID || path.Type == person.ByEmail || path.Type == person.ByPhone {
 			b.take(s, path)
 		}
 		return s, ""
@@ -99,6 +99,8 @@ func (s *subject) has(t person.KeyType) bool {
 		return s.doc.ID != ""
 	case person.ByEmail:
 		return s.doc.Email != ""
+	case person.ByPhone:
+		return s.doc.Phone != ""
 	default:
 		return t == person.ByCIO
 	}
@@ -111,7 +113,10 @@ func (b *batch) identifiers(w *work, s *subject, attributes value.Value, path pe
 	if i, ok := body[person.ByCIO]; ok && i.Value != s.doc.CIO {
 		b.failed(w, s, "cio_id is not this person's", person.Identifier{})
 	}
-	for _, t := range [...]person.KeyType{person.ByID, person.ByEmail} {
+	for _, t := range [...]person.KeyType{person.ByID, person.ByEmail, person.ByPhone} {
+		if t == person.ByPhone && !s.t.set.ByPhone() {
+			continue
+		}
 		name := idNames[t]
 		i, ok := body[t]
 		if !ok {
@@ -121,8 +126,12 @@ func (b *batch) identifiers(w *work, s *subject, attributes value.Value, path pe
 			continue
 		}
 		old := person.Identifier{Type: t, Value: s.doc.ID}
-		if t == person.ByEmail {
+		switch t {
+		case person.ByEmail:
 			old.Value = s.doc.Email
+		case person.ByPhone:
+			old.Value = s.doc.Phone
+		default:
 		}
 		same := old.Key(s.t.ID) == i.Key(s.t.ID) && old.Value != ""
 		owner := b.find(s.t, i)
@@ -140,6 +149,8 @@ func (b *batch) identifiers(w *work, s *subject, attributes value.Value, path pe
 		default:
 			if old.Value != "" {
 				b.release(s, old)
+			} else if t == person.ByPhone {
+				old.Value = s.doc.Get(name).Text() // a plain attribute from before phones identified
 			}
 			b.take(s, i)
 			if !created {
@@ -150,7 +161,7 @@ func (b *batch) identifiers(w *work, s *subject, attributes value.Value, path pe
 	return names
 }
 
-var idNames = [...]string{person.ByID: "id", person.ByEmail: "email", person.ByCIO: "cio_id"}
+var idNames = [...]string{person.ByID: "id", person.ByEmail: "email", person.ByCIO: "cio_id", person.ByPhone: "phone"}
 
 // gave notes that the person has an identifier from now on, and returns its name.
 func (b *batch) gave(w *work, s *subject, old, i person.Identifier) string {
@@ -168,8 +179,12 @@ func orNull(s string) value.Value {
 	return text(s)
 }
 
-// blocked reports whether the identifier is suppressed, in which case the op does nothing but leave a trace.
+// blocked reports whether the identifier is suppressed or is none here, in which case the op does nothing but leave a trace.
 func (b *batch) blocked(w *work, i person.Identifier) bool {
+	if i.Type == person.ByPhone && !w.t.set.ByPhone() { // the setting changed since the op was acknowledged
+		b.failed(w, nil, "phone does not identify people in this workspace", person.Identifier{})
+		return true
+	}
 	if i.Type == 0 || !b.isSuppressed(i.Key(w.t.ID)) {
 		return false
 	}
@@ -243,6 +258,10 @@ func (b *batch) attributes(w *work, s *subject, pl ingest.IdentifyPayload) []cha
 		switch {
 		case name == "id" || name == "email" || name == "cio_id" || name == "_update" || name == "_timestamp" || name == "anonymous_id":
 			continue
+		case name == "phone" && w.t.set.ByPhone() && (s.doc.Phone != "" || !v.Empty()):
+			continue // an identifier, which is not removed; a plain one from before may be
+		case name == "phone" && s.doc.Phone != "":
+			b.plainPhone(s)
 		case name == "unsubscribed":
 			if at < s.doc.UnsubscribedAt {
 				b.failed(w, s, "attribute "+name+" was set later by another write", person.Identifier{})
@@ -277,6 +296,14 @@ func (b *batch) attributes(w *work, s *subject, pl ingest.IdentifyPayload) []cha
 		}
 	}
 	return out
+}
+
+// plainPhone makes an attribute of a phone that does not identify any more.
+func (b *batch) plainPhone(s *subject) {
+	phone := s.doc.Phone
+	b.release(s, person.Identifier{Type: person.ByPhone, Value: phone})
+	s.doc.Phone, s.dirty = "", true
+	s.doc.Attributes = append(s.doc.Attributes, person.Attribute{Name: "phone", Value: text(phone)})
 }
 
 // truthy is the vendor's reading of unsubscribed: any-case "true", 1 and "1".

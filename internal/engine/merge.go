@@ -137,7 +137,7 @@ func (b *batch) receiveIdentifiers(p, s *subject) (changed []change) {
 		{"email", person.ByEmail, &p.doc.Email, s.doc.Email},
 		{"phone", person.ByPhone, &p.doc.Phone, s.doc.Phone},
 	} {
-		if *i.to != "" || i.carried == "" {
+		if i.carried == "" || !p.doc.Get(i.name).Empty() { // a plain phone counts too
 			continue
 		}
 		*i.to = i.carried

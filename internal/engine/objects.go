@@ -113,7 +113,7 @@ func (w *work) identifyRelates(pl *ingest.IdentifyPayload) (rel ingest.RelatePay
 			rel.Relations[n].Anonymous = i.Value
 		}
 	}
-	for _, name := range [...]string{"id", "email", "cio_id"} {
+	for _, name := range w.t.identifying() {
 		if i, ok := bodyIdentifier(pl.Attributes, name); ok {
 			w.related = append(w.related, i)
 		}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"rapport.example/internal/event"
@@ -138,7 +139,7 @@ func (w *work) read() error {
 // identifies names everybody whom an identify may be about.
 func (w *work) identifies(by ingest.By, attributes value.Value) {
 	w.want(by)
-	for _, name := range [...]string{"id", "email", "cio_id"} {
+	for _, name := range w.t.identifying() {
 		w.wantAttribute(attributes, name)
 	}
 	if i, ok := bodyIdentifier(attributes, "anonymous_id"); ok {
@@ -158,13 +159,25 @@ func (w *work) wantAttribute(attributes value.Value, name string) {
 	}
 }
 
+// identifying names the attributes by which the workspace identifies people.
+func (t *tenant) identifying() []string {
+	if t.set.ByPhone() {
+		return []string{"id", "email", "cio_id", "phone"}
+	}
+	return []string{"id", "email", "cio_id"}
+}
+
 // bodyIdentifier is the identifier that an identify's attributes name; ok is false if it is absent or cannot be one.
 func bodyIdentifier(attributes value.Value, name string) (person.Identifier, bool) {
 	v := attributes.Get(name)
 	if v.Empty() || v.Kind() == value.Object || v.Kind() == value.Array {
 		return person.Identifier{}, false
 	}
-	t := map[string]person.KeyType{"id": person.ByID, "email": person.ByEmail, "cio_id": person.ByCIO, "anonymous_id": person.ByAnonymous}[name]
+	t := map[string]person.KeyType{"id": person.ByID, "email": person.ByEmail, "cio_id": person.ByCIO, "phone": person.ByPhone, "anonymous_id": person.ByAnonymous}[name]
+	if t == person.ByPhone {
+		phone, ok := person.ParsePhone(v.Text())
+		return person.Identifier{Type: t, Value: phone}, ok
+	}
 	i, err := person.Check(person.Identifier{Type: t, Value: v.Text()})
 	if t == person.ByEmail {
 		i.Value = strings.TrimSpace(i.Value)
@@ -219,7 +232,10 @@ func (b *batch) take(s *subject, i person.Identifier) {
 		s.doc.ID = i.Value
 	case person.ByEmail:
 		s.doc.Email = i.Value
-	case person.ByCIO, person.ByPhone, person.ByAnonymous, person.ByDevice: // kept elsewhere in the document
+	case person.ByPhone:
+		s.doc.Phone = i.Value
+		s.doc.Attributes = slices.DeleteFunc(s.doc.Attributes, func(a person.Attribute) bool { return a.Name == "phone" })
+	case person.ByCIO, person.ByAnonymous, person.ByDevice: // kept elsewhere in the document
 	}
 	b.keys[i.Key(s.t.ID)] = s.doc.Ordinal
 	s.dirty = true

@@ -14,6 +14,7 @@ type By struct {
 	ID    string `json:"id,omitempty"`
 	Email string `json:"email,omitempty"`
 	CIO   string `json:"cio_id,omitempty"` // without the cio_ prefix
+	Phone string `json:"phone,omitempty"`  // E.164, as person.ParsePhone writes it
 }
 
 // ByIdentifier is the By of a parsed identifier.
@@ -23,6 +24,8 @@ func ByIdentifier(i person.Identifier) By {
 		return By{Email: i.Value}
 	case person.ByCIO:
 		return By{CIO: i.Value}
+	case person.ByPhone:
+		return By{Phone: i.Value}
 	default:
 		return By{ID: i.Value}
 	}
@@ -37,6 +40,8 @@ func (b By) Identifier() person.Identifier {
 		return person.Identifier{Type: person.ByEmail, Value: b.Email}
 	case b.ID != "":
 		return person.Identifier{Type: person.ByID, Value: b.ID}
+	case b.Phone != "":
+		return person.Identifier{Type: person.ByPhone, Value: b.Phone}
 	}
 	return person.Identifier{}
 }

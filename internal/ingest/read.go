@@ -61,6 +61,8 @@ func readBy(v value.Value) By {
 			b.Email = f.Text()
 		case "cio_id":
 			b.CIO = f.Text()
+		case "phone":
+			b.Phone = f.Text()
 		}
 	}
 	return b

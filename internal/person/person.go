@@ -75,6 +75,27 @@ func DeviceKey(workspace int64, token string) Key {
 // depend on it (docs/formats.md).
 func FoldEmail(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 
+// ParsePhone reads a phone number in E.164 form: + and 7 to 15 digits of which the first is not 0. Spaces, dots, hyphens and round
+// brackets between them, as people write them, are taken out; numbers without their country are refused. The result is both what
+// is kept and the look-up form (docs/formats.md).
+func ParsePhone(s string) (phone string, ok bool) {
+	s = strings.TrimSpace(s)
+	if len(s) > MaxID || !strings.HasPrefix(s, "+") {
+		return "", false
+	}
+	out := []byte{'+'}
+	for i := 1; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= '0' && c <= '9':
+			out = append(out, c)
+		case c != ' ' && c != '.' && c != '-' && c != '(' && c != ')':
+			return "", false
+		}
+	}
+	digits := len(out) - 1
+	return string(out), digits >= 7 && digits <= 15 && out[1] != '0'
+}
+
 // ParsePath reads the identifier in a Track v1 path by its shape: cio_… is a cio id, anything with an @ between other
 // characters an email, the rest an id. s is already percent-decoded.
 func ParsePath(s string) (Identifier, error) {
@@ -127,7 +148,7 @@ type Document struct {
 	LastDecision   int64        // sequence of the newest decision trace, 0 = none
 	Named          []Named      // newest activity per event type and name
 	Gen            int64        // the definitions generation that Facts and Segments are complete for
-	Phone          string       // E.164, "" = not set
+	Phone          string       // E.164, as ParsePhone writes it; "" = none, or a plain attribute, never both
 	UnsubscribedAt int64        // Unix seconds: the write's time that Unsubscribed is from, 0 = never written
 	Anonymous      []Dated      // anonymous ids merged into the person, with when (Unix ms of the workspace's clock)
 	Removed        []Dated      // attributes removed, with the write's time (Unix seconds), so that an older write does not revive them
@@ -182,8 +203,8 @@ type Named struct {
 	Seq  int64
 }
 
-// Get returns the attribute's value, nil if it is not set. id, email, cio_id, anonymous_id, created and unsubscribed answer from
-// their own fields.
+// Get returns the attribute's value, nil if it is not set. id, email, cio_id, anonymous_id, created, unsubscribed and
+// a phone that identifies answer from their own fields.
 func (d *Document) Get(name string) value.Value {
 	switch name {
 	case "id":
@@ -194,6 +215,10 @@ func (d *Document) Get(name string) value.Value {
 		return text(d.CIO)
 	case "anonymous_id":
 		return text(d.LastAnonymous())
+	case "phone":
+		if d.Phone != "" {
+			return text(d.Phone)
+		}
 	case "unsubscribed":
 		return value.OfBool(d.Unsubscribed)
 	case "_created_in_customerio_at":

@@ -46,22 +46,40 @@ func (s *surface) search(c *api.Call) error {
 }
 
 // identify reads an identifier of the type that the query's id_type says.
-func identify(c *api.Call, field, s string) (person.Identifier, error) {
-	word, err := c.QueryOneOf("id_type", "id", "email", "cio_id")
+func (s *surface) identify(c *api.Call, field, key string) (person.Identifier, error) {
+	word, err := c.QueryOneOf("id_type", "id", "email", "cio_id", "phone")
 	if err != nil {
 		return person.Identifier{}, err
 	}
-	by := person.Identifier{Type: person.ByID, Value: s}
+	by := person.Identifier{Type: person.ByID, Value: key}
 	switch word {
 	case "email":
 		by.Type = person.ByEmail
 	case "cio_id":
-		by = person.Identifier{Type: person.ByCIO, Value: strings.TrimPrefix(s, "cio_")}
+		by = person.Identifier{Type: person.ByCIO, Value: strings.TrimPrefix(key, "cio_")}
+	case "phone":
+		return s.byPhone(c, field, key)
 	}
 	if by, err = person.Check(by); err != nil {
 		return by, fault.Field(field, "is not an identifier: empty, longer than %d bytes, or not plain UTF-8", person.MaxID)
 	}
 	return by, nil
+}
+
+// byPhone reads a phone number, where the workspace identifies people by it.
+func (s *surface) byPhone(c *api.Call, field, key string) (by person.Identifier, err error) {
+	rows, err := s.o.Store.CurrentDefinitions(c.R.Context(), c.Workspace, definition.Identifying)
+	if err != nil {
+		return by, err
+	}
+	if !definition.ByPhone(rows) {
+		return by, fault.Field("id_type", "phone is not an identifier of people in this workspace")
+	}
+	phone, ok := person.ParsePhone(key)
+	if !ok {
+		return by, fault.Field(field, "must be a phone number in E.164 form, as +15550100123")
+	}
+	return person.Identifier{Type: person.ByPhone, Value: phone}, nil
 }
 
 // person finds the person in the path, or is NotFound.
@@ -70,7 +88,7 @@ func (s *surface) person(c *api.Call) (*person.Document, error) {
 }
 
 func (s *surface) find(c *api.Call, field, key string) (*person.Document, error) {
-	by, err := identify(c, field, key)
+	by, err := s.identify(c, field, key)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +192,7 @@ func customer(d *person.Document) Customer {
 		out.Attributes[a.Name] = a.Value.Text()
 		out.Timestamps[a.Name] = a.At
 	}
-	for _, name := range [...]string{"id", "email", "cio_id", "anonymous_id"} {
+	for _, name := range [...]string{"id", "email", "phone", "cio_id", "anonymous_id"} {
 		if v := d.Get(name); v != nil {
 			out.Attributes[name] = v.Text()
 		}

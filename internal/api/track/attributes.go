@@ -1,6 +1,7 @@
 package track
 
 import (
+	"errors"
 	"strings"
 
 	"rapport.example/internal/fault"
@@ -41,6 +42,8 @@ func (r reader) attributes(field string, v value.Value, p *ingest.IdentifyPayloa
 			if r.strict && !absent(f) {
 				_, err = text(full, f, true, person.MaxID)
 			}
+		case "phone":
+			err = r.phone(full, f)
 		default:
 			err = r.attribute(full, name, f)
 		}
@@ -85,6 +88,18 @@ func (r reader) bodyIdentifier(field string, kind person.KeyType, v value.Value)
 		kind = person.ByID
 	}
 	_, err := identifier(field, kind, v)
+	return err
+}
+
+// phone checks in strict mode an attribute that may be an identifier.
+func (r reader) phone(field string, v value.Value) error {
+	if !r.strict || absent(v) {
+		return nil
+	}
+	if on, err := r.byPhone(); err != nil || !on {
+		return errors.Join(err, r.attribute(field, "phone", v))
+	}
+	_, err := identifier(field, person.ByPhone, v)
 	return err
 }
 

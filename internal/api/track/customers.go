@@ -15,7 +15,7 @@ func (s *surface) identify(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	r := read(c)
+	r := s.read(c)
 	v, err := r.body(c)
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (s *surface) addDevice(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	r := read(c)
+	r := s.read(c)
 	v, err := r.body(c)
 	if err != nil {
 		return err

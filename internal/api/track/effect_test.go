@@ -315,6 +315,9 @@ func (e *effects) person(d *person.Document) string {
 			fmt.Fprintf(&b, " %s %s", name, v)
 		}
 	}
+	if d.Phone != "" {
+		fmt.Fprintf(&b, " phone %q", d.Phone)
+	}
 	if d.Unsubscribed {
 		b.WriteString(" unsubscribed")
 	}

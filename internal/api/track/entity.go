@@ -40,7 +40,7 @@ var operations = map[pair]func(reader, value.Value) (ingest.Kind, value.Value, e
 
 // entity carries out one operation.
 func (s *surface) entity(c *api.Call) error {
-	r := read(c)
+	r := s.read(c)
 	v, err := c.Object()
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (s *surface) batch(c *api.Call) error {
 	if list.Kind() != value.Array || len(list) == len("[]") {
 		return fault.Field("batch", "must be a list of at least one operation")
 	}
-	ops, bad := read(c).operations(c, list)
+	ops, bad := s.read(c).operations(c, list)
 	if len(ops) == 0 {
 		return api.WithStatus(http.StatusBadRequest, bad)
 	}
@@ -103,9 +103,10 @@ func (r reader) operation(v value.Value) (ingest.Kind, value.Value, error) {
 }
 
 // Parse reads one v2 operation for a surface that writes its own messages as operations: the kind and payload of its op.
-// Strict is what X-Strict-Mode asks of a request. Its size is not looked at.
+// Strict is what X-Strict-Mode asks of a request. Its size is not looked at, and
+// phones name nobody.
 func Parse(v value.Value, strict bool) (ingest.Kind, value.Value, error) {
-	return reader{strict}.parse(v)
+	return reader{strict: strict}.parse(v)
 }
 
 func (r reader) parse(v value.Value) (ingest.Kind, value.Value, error) {
@@ -133,7 +134,7 @@ func unknown(p pair) error {
 
 func identifyOp(r reader, v value.Value) (ingest.Kind, value.Value, error) {
 	var p ingest.IdentifyPayload
-	anonymous, err := visitor(v.Get("identifiers"), &p.By)
+	anonymous, err := r.visitor(v.Get("identifiers"), &p.By)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -157,8 +158,8 @@ func identifyOp(r reader, v value.Value) (ingest.Kind, value.Value, error) {
 }
 
 func personOp(kind ingest.Kind) func(reader, value.Value) (ingest.Kind, value.Value, error) {
-	return func(_ reader, v value.Value) (ingest.Kind, value.Value, error) {
-		by, err := identifiers("identifiers", v.Get("identifiers"))
+	return func(r reader, v value.Value) (ingest.Kind, value.Value, error) {
+		by, err := r.identifiers("identifiers", v.Get("identifiers"))
 		if err != nil {
 			return 0, nil, err
 		}
@@ -169,7 +170,7 @@ func personOp(kind ingest.Kind) func(reader, value.Value) (ingest.Kind, value.Va
 func eventOp(t event.Type) func(reader, value.Value) (ingest.Kind, value.Value, error) {
 	return func(r reader, v value.Value) (ingest.Kind, value.Value, error) {
 		p := ingest.EventPayload{Type: uint8(t)}
-		anonymous, wrong := visitor(v.Get("identifiers"), &p.By)
+		anonymous, wrong := r.visitor(v.Get("identifiers"), &p.By)
 		p.Anonymous = anonymous
 		if id := v.Get("anonymous_id"); anonymous == "" && !absent(id) { // of a person who receives it, as in version 1
 			var err error
@@ -187,7 +188,7 @@ func eventOp(t event.Type) func(reader, value.Value) (ingest.Kind, value.Value, 
 
 func deviceOp(kind ingest.Kind) func(reader, value.Value) (ingest.Kind, value.Value, error) {
 	return func(r reader, v value.Value) (ingest.Kind, value.Value, error) {
-		by, err := identifiers("identifiers", v.Get("identifiers"))
+		by, err := r.identifiers("identifiers", v.Get("identifiers"))
 		if err != nil {
 			return 0, nil, err
 		}

@@ -28,7 +28,7 @@ func (s *surface) anonymous(c *api.Call) error {
 }
 
 func (s *surface) track(c *api.Call, p *ingest.EventPayload, anonymous bool) error {
-	r := read(c)
+	r := s.read(c)
 	v, err := r.body(c)
 	if err != nil {
 		return err

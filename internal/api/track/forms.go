@@ -17,7 +17,7 @@ var reservedFields = [...]string{"form_id", "form_name", "form_type", "form_url"
 // form takes the submission of a form. A form that is not known comes to be, even if the answer is 400 because no field is
 // an identifier.
 func (s *surface) form(c *api.Call) error {
-	r, p := read(c), ingest.FormPayload{Form: c.Param("form_id")}
+	r, p := s.read(c), ingest.FormPayload{Form: c.Param("form_id")}
 	if err := segment("form_id", p.Form, person.MaxID); err != nil {
 		return err
 	}

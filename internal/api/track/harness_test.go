@@ -25,8 +25,10 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"rapport.example/internal/api"
+	"rapport.example/internal/definition"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/ingest"
+	"rapport.example/internal/person"
 	"rapport.example/internal/store"
 	"rapport.example/internal/store/storetest"
 	"rapport.example/internal/workspace"
@@ -92,17 +94,37 @@ func newMux(t testing.TB, log api.Appender, limits api.Limits) *api.Mux {
 
 func muxOf(t testing.TB, log api.Appender, known Deliveries, limits api.Limits) *api.Mux {
 	t.Helper()
+	return muxAs(t, log, known, nil, limits)
+}
+
+func muxAs(t testing.TB, log api.Appender, known Deliveries, state State, limits api.Limits) *api.Mux {
+	t.Helper()
 	keys := api.NewKeys(api.KeyOptions{Store: tenants{}, Log: slog.New(slog.DiscardHandler)})
 	if err := keys.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	mux, err := api.NewMux(api.Options{
 		Keys: keys, Limiter: api.NewLimiter(limits), Now: func() time.Time { return start }, Log: slog.New(slog.DiscardHandler),
-	}, Routes(Options{Log: log, Keys: keys, Deliveries: known, BaseURL: "https://track.example.com"}))
+	}, Routes(Options{Log: log, Keys: keys, Deliveries: known, State: state, BaseURL: "https://track.example.com"}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return mux
+}
+
+// stateOf shows the state of the effects' workspace as that of workspace 7.
+type stateOf struct{ e *effects }
+
+func (s stateOf) FindPerson(ctx context.Context, _ int64, by person.Identifier) (*person.Document, error) {
+	return s.e.w.DB.FindPerson(ctx, s.e.w.Workspace.ID, by)
+}
+
+func (s stateOf) IsSuppressed(ctx context.Context, _ int64, by person.Identifier) (bool, error) {
+	return s.e.w.DB.IsSuppressed(ctx, s.e.w.Workspace.ID, by)
+}
+
+func (s stateOf) CurrentDefinitions(ctx context.Context, _ int64, kind string) ([]definition.Row, error) {
+	return s.e.w.DB.CurrentDefinitions(ctx, s.e.w.Workspace.ID, kind)
 }
 
 // basic is the Authorization of the test key.
@@ -110,7 +132,8 @@ var basic = "Basic " + base64.StdEncoding.EncodeToString([]byte("site:key"))
 
 // TestArchives sends the requests of each archive and compares the answers, the ops, and what the ops leave in a database
 // of each kind when the engine has applied them. A request has a request line, headers, an empty line and a body; an
-// Authorization is added unless it has one or says "Authorization: none".
+// Authorization is added unless it has one or says "Authorization: none". A file "define" is a workspace file that is applied at its
+// place; in an archive with one, the surface sees the workspace's state.
 func TestArchives(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*/*.txtar")
@@ -147,10 +170,19 @@ func TestArchives(t *testing.T) {
 func replay(t *testing.T, in *txtar.Archive, db *store.DB) *txtar.Archive {
 	t.Helper()
 	log := &memory{}
-	mux := muxOf(t, log, deliveries{db}, api.Limits{})
 	effects := newEffects(t, db)
+	var state State
+	if slices.ContainsFunc(in.Files, func(f txtar.File) bool { return strings.HasPrefix(f.Name, "define") }) {
+		state = stateOf{effects}
+	}
+	mux := muxAs(t, log, deliveries{db}, state, api.Limits{})
 	out := &txtar.Archive{Comment: in.Comment}
 	for _, f := range in.Files {
+		if strings.HasPrefix(f.Name, "define") {
+			effects.w.Define(string(f.Data))
+			out.Files = append(out.Files, f)
+			continue
+		}
 		rest, ok := strings.CutPrefix(f.Name, "request")
 		if !ok {
 			continue

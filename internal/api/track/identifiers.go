@@ -19,8 +19,8 @@ func path(c *api.Call) (ingest.By, error) {
 	return ingest.ByIdentifier(i), nil
 }
 
-// identifiers reads a v2 identifiers object: exactly one of id, email and cio_id.
-func identifiers(field string, v value.Value) (ingest.By, error) {
+// identifiers reads a v2 identifiers object: exactly one of id, email and cio_id, and phone where the workspace identifies by it.
+func (r reader) identifiers(field string, v value.Value) (ingest.By, error) {
 	if v.Kind() != value.Object {
 		return ingest.By{}, fault.Field(field, "must be an object with exactly one of id, email and cio_id")
 	}
@@ -31,6 +31,13 @@ func identifiers(field string, v value.Value) (ingest.By, error) {
 			continue // clients fill in what they do not know with null
 		}
 		kind, ok := idTypes[name]
+		if name == "phone" {
+			var err error
+			if ok, err = r.byPhone(); err != nil {
+				return by, err
+			}
+			kind = person.ByPhone
+		}
 		if !ok {
 			return by, fault.Field(field+"."+name, "is not an identifier of people in this workspace")
 		}
@@ -49,14 +56,14 @@ func identifiers(field string, v value.Value) (ingest.By, error) {
 
 // visitor reads the identifiers of an operation that may be about somebody who has none yet but an anonymous_id, which other
 // programs that speak this API send in the identifiers' place.
-func visitor(v value.Value, by *ingest.By) (anonymous string, err error) {
+func (r reader) visitor(v value.Value, by *ingest.By) (anonymous string, err error) {
 	a := v.Get("anonymous_id")
 	alone := !absent(a)
 	for name, f := range v.Fields() {
 		alone = alone && (absent(f) || name == "anonymous_id")
 	}
 	if !alone {
-		*by, err = identifiers("identifiers", v)
+		*by, err = r.identifiers("identifiers", v)
 		return "", err
 	}
 	return text("identifiers.anonymous_id", a, true, person.MaxID)
@@ -81,6 +88,12 @@ func identifier(field string, kind person.KeyType, v value.Value) (person.Identi
 		if s = strings.TrimSpace(s); !person.LooksLikeEmail(s) {
 			return person.Identifier{}, fault.Field(field, "must be an email address")
 		}
+	case person.ByPhone:
+		phone, ok := person.ParsePhone(s)
+		if !ok {
+			return person.Identifier{}, fault.Field(field, "must be a phone number in E.164 form, as +15550100123")
+		}
+		s = phone
 	default:
 	}
 	i, err := person.Check(person.Identifier{Type: kind, Value: s})

@@ -11,7 +11,7 @@ import (
 
 // merge makes the secondary person a part of the primary one.
 func (s *surface) merge(c *api.Call) error {
-	r := read(c)
+	r := s.read(c)
 	v, err := r.body(c)
 	if err != nil {
 		return err
@@ -25,8 +25,8 @@ func (s *surface) merge(c *api.Call) error {
 
 // mergeOp reads a merge, which has the same members in v1 and v2.
 func mergeOp(r reader, v value.Value) (ingest.Kind, value.Value, error) {
-	primary, wrong := identifiers("primary", v.Get("primary"))
-	secondary, err := identifiers("secondary", v.Get("secondary"))
+	primary, wrong := r.identifiers("primary", v.Get("primary"))
+	secondary, err := r.identifiers("secondary", v.Get("secondary"))
 	if err = errors.Join(wrong, err); err != nil {
 		return 0, nil, err
 	}

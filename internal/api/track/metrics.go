@@ -52,7 +52,7 @@ func (s *surface) reports() []api.Route {
 // report takes a report that parse reads, which leaves the id of the delivery in Public.
 func (s *surface) report(parse func(reader, value.Value) (ingest.MetricPayload, error)) api.Handler {
 	return func(c *api.Call) error {
-		r := read(c)
+		r := s.read(c)
 		v, err := r.body(c)
 		if err != nil {
 			return err
@@ -118,7 +118,7 @@ func (s *surface) unsubscribe(c *api.Call) error {
 	if kind, _, err := mime.ParseMediaType(c.R.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return api.WithStatus(http.StatusUnsupportedMediaType, fault.New(fault.Invalid, "the Content-Type must be application/json"))
 	}
-	v, err := read(c).body(c)
+	v, err := s.read(c).body(c)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func objectOp(visitors bool) func(reader, value.Value) (ingest.Kind, value.Value
 		if p.Attributes, err = r.objectAttributes("attributes", v.Get("attributes")); err != nil {
 			return 0, nil, err
 		}
-		end := personEnd
+		end := r.personEnd
 		if visitors {
 			end = visitorEnd
 		}
@@ -53,10 +53,10 @@ func relateOp(kind ingest.Kind, of string) func(reader, value.Value) (ingest.Kin
 		var wrong error
 		end := objectEnd
 		if of == "object" {
-			end = personEnd
+			end = r.personEnd
 			p.Object, wrong = objectKey("identifiers", v.Get("identifiers"))
 		} else {
-			p.By, wrong = identifiers("identifiers", v.Get("identifiers"))
+			p.By, wrong = r.identifiers("identifiers", v.Get("identifiers"))
 		}
 		var err error
 		if p.Timestamp, err = r.timestamp("timestamp", v.Get("timestamp")); err != nil {
@@ -106,10 +106,6 @@ var (
 		r.Object, err = objectKey(field, v)
 		return err
 	}
-	personEnd = func(field string, v value.Value, r *ingest.Relation) (err error) {
-		r.By, err = identifiers(field, v)
-		return err
-	}
 	visitorEnd = func(field string, v value.Value, r *ingest.Relation) (err error) {
 		if v.Kind() != value.Object {
 			return fault.Field(field, "must be an object with anonymous_id")
@@ -118,6 +114,11 @@ var (
 		return err
 	}
 )
+
+func (r reader) personEnd(field string, v value.Value, to *ingest.Relation) (err error) {
+	to.By, err = r.identifiers(field, v)
+	return err
+}
 
 // relations reads a list of relationships. Version 1 has the list within an object that says what to do with it; both forms
 // are taken in both versions.

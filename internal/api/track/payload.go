@@ -17,6 +17,8 @@ func encodeBy(by ingest.By) value.Value {
 		b.Set("email", value.Quote(by.Email))
 	case by.ID != "":
 		b.Set("id", value.Quote(by.ID))
+	case by.Phone != "":
+		b.Set("phone", value.Quote(by.Phone))
 	}
 	return b.Value()
 }

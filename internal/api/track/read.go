@@ -3,11 +3,13 @@ package track
 import (
 	"bytes"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/oklog/ulid/v2"
 
 	"rapport.example/internal/api"
+	"rapport.example/internal/definition"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/value"
 )
@@ -21,9 +23,31 @@ const (
 )
 
 // reader checks what a caller sent. In strict mode it refuses what would otherwise be accepted and dropped when applied.
-type reader struct{ strict bool }
+type reader struct {
+	strict bool
+	phones func() (bool, error) // tells whether a phone identifies people in this workspace; nil = it does not
+}
 
-func read(c *api.Call) reader { return reader{c.Strict()} }
+func (s *surface) read(c *api.Call) reader {
+	return reader{c.Strict(), sync.OnceValues(func() (bool, error) { return s.phones(c) })}
+}
+
+// phones looks a setting up that is needed only where somebody is named by phone.
+func (s *surface) phones(c *api.Call) (bool, error) {
+	if s.o.State == nil {
+		return false, nil
+	}
+	rows, err := s.o.State.CurrentDefinitions(c.R.Context(), c.Workspace, definition.Identifying)
+	return definition.ByPhone(rows), err
+}
+
+// byPhone reports whether a phone identifies people.
+func (r reader) byPhone() (bool, error) {
+	if r.phones == nil {
+		return false, nil
+	}
+	return r.phones()
+}
 
 // body reads a whole request body as one object.
 func (r reader) body(c *api.Call) (value.Value, error) {

@@ -4,35 +4,46 @@ import (
 	"rapport.example/internal/api"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/ingest"
+	"rapport.example/internal/person"
 	"rapport.example/internal/value"
 )
 
 // segment changes the members of a manual segment. Entries that cannot be an identifier of the asked type are ignored,
 // as the vendor ignores them, and an activity says how many; strict mode refuses the first of them.
-func (s *surface) segment(kind ingest.Kind) api.Handler {
+func (s *surface) segment(op ingest.Kind) api.Handler {
 	return func(c *api.Call) error {
 		segment, err := c.ParamID("segment_id")
 		if err != nil {
 			return err
 		}
-		word, err := c.QueryOneOf("id_type", "id", "email", "cio_id")
+		word, err := c.QueryOneOf("id_type", "id", "email", "cio_id", "phone")
 		if err != nil {
 			return err
 		}
-		r := read(c)
+		r := s.read(c)
+		kind, ok := idTypes[word]
+		if word == "phone" {
+			kind = person.ByPhone
+			if ok, err = r.byPhone(); err != nil {
+				return err
+			}
+		}
+		if !ok {
+			return fault.Field("id_type", "phone is not an identifier of people in this workspace")
+		}
 		v, err := r.body(c)
 		if err != nil {
 			return err
 		}
-		people, ignored, err := r.members(v.Get("ids"), word)
+		people, ignored, err := r.members(v.Get("ids"), kind)
 		if err != nil {
 			return err
 		}
-		return s.done(c, kind, encodeSegment(segment, people, ignored))
+		return s.done(c, op, encodeSegment(segment, people, ignored))
 	}
 }
 
-func (r reader) members(v value.Value, word string) (out []ingest.By, ignored int64, err error) {
+func (r reader) members(v value.Value, kind person.KeyType) (out []ingest.By, ignored int64, err error) {
 	if v.Kind() != value.Array {
 		return nil, 0, fault.Field("ids", "must be a list of 1 to %d identifiers", MaxMembers)
 	}
@@ -44,7 +55,7 @@ func (r reader) members(v value.Value, word string) (out []ingest.By, ignored in
 		if k := e.Kind(); k != value.String && k != value.Number {
 			return nil, 0, fault.Field("ids", "must hold strings only")
 		}
-		i, err := identifier("ids", idTypes[word], e)
+		i, err := identifier("ids", kind, e)
 		switch {
 		case err == nil:
 			out = append(out, ingest.ByIdentifier(i))

@@ -3,6 +3,7 @@ package track
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/definition"
@@ -142,7 +143,13 @@ func (s *surface) identifiable(c *api.Call, p *ingest.IdentifyPayload) error {
 	if !fault.Is(err, fault.NotFound) {
 		return err
 	}
-	for name, t := range idTypes { // whom the body names is meant if they lack an identifier of the path's kind (ADR 3)
+	types := maps.Clone(idTypes)
+	if on, failed := s.phones(c); failed != nil {
+		return failed
+	} else if on {
+		types["phone"] = person.ByPhone
+	}
+	for name, t := range types { // whom the body names is meant if they lack an identifier of the path's kind (ADR 3)
 		v := p.Attributes.Get(name)
 		if absent(v) {
 			continue
@@ -152,7 +159,7 @@ func (s *surface) identifiable(c *api.Call, p *ingest.IdentifyPayload) error {
 			return wrong
 		}
 		d, failed := s.o.State.FindPerson(c.R.Context(), c.Workspace, i)
-		if failed != nil || d != nil && (p.By.ID == "" || d.ID == "") && (p.By.Email == "" || d.Email == "") {
+		if failed != nil || d != nil && (p.By.ID == "" || d.ID == "") && (p.By.Email == "" || d.Email == "") && (p.By.Phone == "" || d.Phone == "") {
 			return failed
 		}
 	}

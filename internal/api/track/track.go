@@ -35,7 +35,7 @@ type Options struct {
 	Log        api.Appender
 	Keys       *api.Keys
 	Deliveries Deliveries
-	State      State                                                   // strict mode looks at it; nil = only at the request
+	State      State                                                   // strict mode looks at it, and whoever is named by phone; nil = only at the request, and phones name nobody
 	Fresh      func(ctx context.Context, workspace int64) (stale bool) // waits, bounded, for what was acknowledged; nil = it does not
 	BaseURL    string                                                  // answered by accounts/region; "" = the scheme and host of the request
 	Region     string                                                  // answered by accounts/region; "" = us
