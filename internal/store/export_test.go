@@ -81,6 +81,21 @@ func (db *DB) Plans(ctx context.Context) (map[string][]string, error) {
 	return out, nil
 }
 
+// Statements is how many statements SQLite's write connection keeps prepared.
+func (db *DB) Statements() int {
+	q := db.backend.(*sqliteDB)
+	w := <-q.free
+	defer func() { q.free <- w }()
+	return len(w.stmts)
+}
+
+// Caches is how many partitions something is kept of in memory.
+func (db *DB) Caches() int {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return len(db.caches)
+}
+
 // Pragma sets something of SQLite's write connection.
 func (db *DB) Pragma(ctx context.Context, text string) error {
 	return db.write(ctx, func(c conn) error { return c.script(ctx, "PRAGMA "+text) })

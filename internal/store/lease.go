@@ -97,9 +97,11 @@ func (db *DB) Renew(ctx context.Context, lease engine.Lease, ttl time.Duration) 
 	return nil
 }
 
-// Release gives the lease back, so that another may take it at once. Losing it before is no error.
+// Release gives the lease back, so that another may take it at once. Losing it before is no error. What was kept in memory
+// under it goes.
 func (db *DB) Release(ctx context.Context, lease engine.Lease) error {
 	const sql = `UPDATE partitions SET owner = '', lease_until = 0 WHERE id = $1 AND epoch = $2`
+	defer db.forget(lease.Partition, lease.Epoch)
 	err := db.write(ctx, func(c conn) error {
 		_, err := c.exec(ctx, sql, int64(lease.Partition), lease.Epoch)
 		return err

@@ -27,8 +27,28 @@ func (w *sqliteConn) close() error {
 	return errors.Join(append(errs, w.c.Close())...)
 }
 
+// mostStatements is how many statements are kept prepared. A day's table of event ids has statements of its own, so that they
+// become more day by day.
+const mostStatements = 1024
+
+// tidy closes all prepared statements when they have become too many. None may be in use.
+func (w *sqliteConn) tidy() error {
+	if len(w.stmts) <= mostStatements {
+		return nil
+	}
+	var errs []error
+	for _, s := range w.stmts {
+		errs = append(errs, s.Close())
+	}
+	clear(w.stmts)
+	return errors.Join(errs...)
+}
+
 func (w *sqliteConn) transact(ctx context.Context, fn func(conn) error) (err error) {
 	w.failed, w.depth = nil, 0
+	if err := w.tidy(); err != nil {
+		return fmt.Errorf("close statements: %w", err)
+	}
 	if err := w.run(ctx, `BEGIN IMMEDIATE`); err != nil {
 		w.rollback() // should one have been left open, the next attempt finds it gone
 		return fmt.Errorf("begin: %w", err)
