@@ -16,10 +16,14 @@ import (
 // databaseFile is the name of the SQLite file in a data folder.
 const databaseFile = "rapport.db"
 
+// passing begins the names of folders in which a backup or a restore is made. They hold everything about everybody: a start
+// removes those that a crash has left.
+const passing = "unfinished-"
+
 // backup streams a consistent copy of the database. It holds everything that was applied when it began; what was
 // acknowledged and not applied by then is in the log only.
 func (s *server) backup(ctx context.Context, w io.Writer) (err error) {
-	dir, err := os.MkdirTemp(s.o.Data, "backup-")
+	dir, err := os.MkdirTemp(s.o.Data, passing+"*")
 	if err != nil {
 		return fmt.Errorf("make room for the backup: %w", err)
 	}

@@ -29,7 +29,7 @@ func (s *server) restore(ctx context.Context, r io.Reader, replace bool) (aside 
 			return "", err
 		}
 	}
-	dir, err := os.MkdirTemp(s.o.Data, "backup-")
+	dir, err := os.MkdirTemp(s.o.Data, passing+"*")
 	if err != nil {
 		return "", fmt.Errorf("make room for the state: %w", err)
 	}
@@ -88,21 +88,35 @@ func (s *server) receive(ctx context.Context, dir string, r io.Reader) error {
 	if err == nil {
 		err = db.ForgetLog(ctx)
 	}
-	return errors.Join(err, db.Close())
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	// Closing writes the write-ahead log back and says nothing when there is no room for that.
+	if _, err := os.Lstat(filepath.Join(dir, databaseFile+"-wal")); !errors.Is(err, os.ErrNotExist) {
+		return fault.Wrap(fault.Unavailable, err, "there is no room for the backup: nothing has changed")
+	}
+	return syncDir(dir)
 }
 
-// takeStaged puts a staged state in its place. The caller holds the data folder's lock, and nothing of it is open.
+// takeStaged puts a staged state in its place, and removes what a crash has left of a backup or a restore. The caller holds
+// the data folder's lock, and nothing of it is open.
 func takeStaged(data string) error {
 	entries, err := os.ReadDir(data)
 	if err != nil {
 		return fmt.Errorf("read the data folder: %w", err)
 	}
 	for _, e := range entries { // by name, so the newest comes last
-		at, ok := strings.CutPrefix(e.Name(), staged)
-		if !ok {
+		from := filepath.Join(data, e.Name())
+		if strings.HasPrefix(e.Name(), passing) {
+			if err := os.RemoveAll(from); err != nil {
+				return fmt.Errorf("remove %s: %w", from, err)
+			}
 			continue
 		}
-		from := filepath.Join(data, e.Name())
+		at, ok := strings.CutPrefix(e.Name(), staged)
+		if !ok || !e.IsDir() {
+			continue
+		}
 		if _, err := os.Lstat(filepath.Join(from, databaseFile)); errors.Is(err, os.ErrNotExist) {
 			if err := os.RemoveAll(from); err != nil { // it was taken, and a crash came before this
 				return fmt.Errorf("remove %s: %w", from, err)

@@ -9,16 +9,18 @@ import (
 )
 
 // TestTakeStaged starts after a crash at every step of taking a restored state: in the end the new state is in its place
-// and the old one whole in its folder, and another start changes nothing.
+// and the old one whole in its folder, and another start changes nothing. What a crash has left of a backup goes; other files
+// stay, whatever they are called.
 func TestTakeStaged(t *testing.T) {
 	t.Parallel()
 	const at = "20270101-000000.000"
 	whole := map[string]string{
 		"rapport.db": "old", "rapport.db-wal": "old wal", "log/1": "old log", staged + at + "/rapport.db": "new", "lock": "1", replaced + "earlier/rapport.db": "x",
+		passing + "1/rapport.db": "everybody", staged + "notes.txt": "mine", "backup-2026/rapport.db": "mine",
 	}
 	want := map[string]string{
 		"rapport.db": "new", replaced + at + "/rapport.db": "old", replaced + at + "/rapport.db-wal": "old wal", replaced + at + "/log/1": "old log",
-		"lock": "1", replaced + "earlier/rapport.db": "x",
+		"lock": "1", replaced + "earlier/rapport.db": "x", staged + "notes.txt": "mine", "backup-2026/rapport.db": "mine",
 	}
 	steps := [][2]string{ // renames, in order
 		{"rapport.db-wal", replaced + at + "/rapport.db-wal"},
