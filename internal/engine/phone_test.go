@@ -45,19 +45,23 @@ func TestPhone(t *testing.T) {
 		{"the path's id is new, the body's phone known", []func(*world) ingest.Op{identify(ingest.By{ID: "c"}, `{"phone":"+15550100003"}`)}, []string{"3 c +15550100003"}},
 		{"the path's phone is new, the body's id known", []func(*world) ingest.Op{identify(ingest.By{Phone: "+15550100009"}, `{"id":"b"}`)}, []string{"2 b +15550100009"}},
 		{
-			"somebody else's", []func(*world) ingest.Op{identify(ingest.By{ID: "b"}, `{"phone":"+15550100001"}`)},
+			"somebody else's",
+			[]func(*world) ingest.Op{identify(ingest.By{ID: "b"}, `{"phone":"+15550100001"}`)},
 			[]string{"phone belongs to another person"},
 		},
 		{
-			"set already", []func(*world) ingest.Op{identify(ingest.By{ID: "a"}, `{"phone":"+15550100009"}`)},
+			"set already",
+			[]func(*world) ingest.Op{identify(ingest.By{ID: "a"}, `{"phone":"+15550100009"}`)},
 			[]string{"phone is set already; changing it takes cio_… in the path"},
 		},
 		{
-			"set already, with the cio id", []func(*world) ingest.Op{func(w *world) ingest.Op { return identify(person1(w), `{"phone":"+15550100009"}`)(w) }},
+			"set already, with the cio id",
+			[]func(*world) ingest.Op{func(w *world) ingest.Op { return identify(person1(w), `{"phone":"+15550100009"}`)(w) }},
 			[]string{"1 a +15550100009"},
 		},
 		{
-			"the number before is free", []func(*world) ingest.Op{
+			"the number before is free",
+			[]func(*world) ingest.Op{
 				func(w *world) ingest.Op { return identify(person1(w), `{"phone":"+15550100009"}`)(w) },
 				identify(ingest.By{Phone: "+15550100001"}, `{}`),
 			},
@@ -68,18 +72,21 @@ func TestPhone(t *testing.T) {
 		{"a plain one becomes an identifier", []func(*world) ingest.Op{identify(ingest.By{ID: "b"}, `{"phone":"+15550100002"}`)}, []string{"2 b +15550100002"}},
 		{"a plain one goes", []func(*world) ingest.Op{identify(ingest.By{ID: "b"}, `{"phone":null}`)}, []string{"2 b "}},
 		{
-			"a plain one finds nobody", []func(*world) ingest.Op{identify(ingest.By{Phone: "+15550100002"}, `{}`)},
+			"a plain one finds nobody",
+			[]func(*world) ingest.Op{identify(ingest.By{Phone: "+15550100002"}, `{}`)},
 			[]string{"4  +15550100002"},
 		},
 		{
-			"suppressed with its person", []func(*world) ingest.Op{
+			"suppressed with its person",
+			[]func(*world) ingest.Op{
 				func(w *world) ingest.Op { return w.op(ingest.Suppress, ingest.PersonPayload{By: ingest.By{ID: "a"}}) },
 				identify(ingest.By{Phone: "+15550100001"}, `{}`), identify(ingest.By{ID: "b"}, `{"phone":"+15550100001"}`),
 			},
 			[]string{"gone 1", "phone is suppressed", "the identifier is suppressed"},
 		},
 		{
-			"deleted and free", []func(*world) ingest.Op{
+			"deleted and free",
+			[]func(*world) ingest.Op{
 				func(w *world) ingest.Op {
 					return w.op(ingest.Delete, ingest.PersonPayload{By: ingest.By{Phone: "+15550100001"}})
 				},
@@ -88,7 +95,8 @@ func TestPhone(t *testing.T) {
 			[]string{"4 c +15550100001", "gone 1"},
 		},
 		{
-			"carried by a merge", []func(*world) ingest.Op{
+			"carried by a merge",
+			[]func(*world) ingest.Op{
 				identify(ingest.By{ID: "c"}, `{}`),
 				func(w *world) ingest.Op {
 					return w.op(ingest.Merge, ingest.MergePayload{Primary: ingest.By{ID: "c"}, Secondary: ingest.By{Phone: "+15550100003"}})
@@ -97,7 +105,8 @@ func TestPhone(t *testing.T) {
 			[]string{"4 c +15550100003", "gone 3"},
 		},
 		{
-			"not carried to somebody with a plain one", []func(*world) ingest.Op{
+			"not carried to somebody with a plain one",
+			[]func(*world) ingest.Op{
 				func(w *world) ingest.Op {
 					return w.op(ingest.Merge, ingest.MergePayload{Primary: ingest.By{ID: "b"}, Secondary: ingest.By{Phone: "+15550100003"}})
 				},
@@ -105,7 +114,8 @@ func TestPhone(t *testing.T) {
 			[]string{"gone 3"},
 		},
 		{
-			"off again, by phone", []func(*world) ingest.Op{
+			"off again, by phone",
+			[]func(*world) ingest.Op{
 				func(w *world) ingest.Op {
 					w.apply(phonesOff)
 					return identify(ingest.By{Phone: "+15550100001"}, `{}`)(w)
@@ -114,7 +124,8 @@ func TestPhone(t *testing.T) {
 			[]string{"phone does not identify people in this workspace"},
 		},
 		{
-			"off again, plain as it is next written", []func(*world) ingest.Op{
+			"off again, plain as it is next written",
+			[]func(*world) ingest.Op{
 				func(w *world) ingest.Op {
 					w.apply(phonesOff)
 					return identify(ingest.By{ID: "a"}, `{"phone":"call me"}`)(w)

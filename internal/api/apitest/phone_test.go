@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"rapport.example/internal/api"
-	"rapport.example/internal/api/app"
 	"rapport.example/internal/api/apitest"
+	"rapport.example/internal/api/app"
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/store"
 	"rapport.example/internal/store/storetest"
