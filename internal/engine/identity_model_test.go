@@ -19,7 +19,7 @@ type model struct {
 	nobody     []modelEvent    // events of nobody
 }
 
-// modelPerson is a person. Names are written id:… and email:….
+// modelPerson is a person. Names are written id:…, email:… and phone:….
 type modelPerson struct {
 	ordinal   uint32
 	names     map[string]string // by kind

@@ -27,6 +27,7 @@ import (
 // identityDefinitions is a workspace whose journeys wait longer than a test's clock moves, and then send one message.
 const identityDefinitions = `schema: 1
 workspace: identities
+identifiers: [id, email, phone]
 segments:
   - {id: pros, conditions: {attribute: plan, is: pro}}
   - {id: buyers, conditions: {event: buy, performed: true}}
@@ -39,7 +40,7 @@ campaigns:
 `
 
 var (
-	identityNames     = []string{"id:a", "id:b", "id:c", "email:x@example.com", "email:y@example.com", "email:z@example.com"}
+	identityNames     = []string{"id:a", "id:b", "id:c", "email:x@example.com", "email:y@example.com", "email:z@example.com", "phone:+15550100001", "phone:+15550100002"}
 	identityAnonymous = []string{"", "", "n1", "n2", "n3"}
 )
 
@@ -80,8 +81,11 @@ func (x *identities) say(format string, v ...any) { x.said = append(x.said, fmt.
 
 func by(name string) ingest.By {
 	kind, v, _ := strings.Cut(name, ":")
-	if kind == "id" {
+	switch kind {
+	case "id":
 		return ingest.By{ID: v}
+	case "phone":
+		return ingest.By{Phone: v}
 	}
 	return ingest.By{Email: strings.ToUpper(v[:1]) + v[1:]} // the case of an email means nothing
 }
@@ -211,7 +215,7 @@ func (x *identities) check(fail func(string, ...any), apply func(...ingest.Op)) 
 	}
 	for _, name := range identityNames {
 		kind, v, _ := strings.Cut(name, ":")
-		t := map[string]person.KeyType{"id": person.ByID, "email": person.ByEmail}[kind]
+		t := map[string]person.KeyType{"id": person.ByID, "email": person.ByEmail, "phone": person.ByPhone}[kind]
 		x.finds(fail, person.Identifier{Type: t, Value: v}, x.m.find(name))
 	}
 	for _, id := range identityAnonymous[2:] {
@@ -295,6 +299,9 @@ func (x *identities) person(d *person.Document) (personState, int) {
 	}
 	if d.Email != "" {
 		s.Names = append(s.Names, "email:"+person.FoldEmail(d.Email))
+	}
+	if d.Phone != "" {
+		s.Names = append(s.Names, "phone:"+d.Phone)
 	}
 	for _, a := range d.Anonymous {
 		s.Anonymous = append(s.Anonymous, a.Name)

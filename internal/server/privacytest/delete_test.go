@@ -112,7 +112,9 @@ func (r *running) secretsOf(t *testing.T) []string {
 	r.identify(t, first, id, `{"plan":"basic","first_name":"Grace-renamed"}`)
 	r.identify(t, first, id, `{"email":"grace.second@example.com"}`) // refused: it is set
 	r.identify(t, first, "other", `{"email":"`+email+`"}`)           // refused: it is hers
-	r.identify(t, first, id, `{"plan":"pro","first_name":"Grace-attribute"}`)
+	r.identify(t, first, id, `{"plan":"pro","first_name":"Grace-attribute","phone":"+15554711001"}`)
+	r.identify(t, first, id, `{"phone":"+15554711002"}`)         // refused: it is set
+	r.identify(t, first, "other", `{"phone":"+1 555 471 1001"}`) // refused: it is hers
 	refused()
 	pipelines("identify", `{"userId":"`+id+`","anonymousId":"visitor-grace","traits":{"first_name":"Grace-attribute"}}`)
 	pipelines("alias", `{"userId":"`+id+`","previousId":"former-visitor-grace"}`)
@@ -122,6 +124,7 @@ func (r *running) secretsOf(t *testing.T) []string {
 		entity(`{"type":"object","action":"identify_anonymous","identifiers":{"object_type_id":"1","object_id":"acme"},"cio_relationships":[{"identifiers":{"anonymous_id":"` + visitor + `"},"relationship_attributes":{"role":"Grace-role"}}]}`)
 	}
 	r.identify(t, first, id, `{"anonymous_id":"last-visitor-grace"}`)
+	entity(`{"type":"person","action":"identify","identifiers":{"phone":"+15554711001"},"attributes":{"last_name":"Grace-attribute"}}`)
 	entity(`{"type":"person","action":"add_relationships","identifiers":{"id":"` + id + `"},"cio_relationships":[{"identifiers":{"object_type_id":"1","object_id":"other"},"relationship_attributes":{"role":"Grace-role"}}]}`)
 	event("signed_up", `{"token":"Grace-event-data"}`)
 	event("grace-event-name", `{"a":{"b":"Grace-event-data"}}`)
@@ -140,7 +143,7 @@ func (r *running) secretsOf(t *testing.T) []string {
 	r.identify(t, first, "cio_"+cio[0], `{"id":"customer-4712"}`) // and a former id
 	return []string{
 		"customer-4711", "customer-4712", "grace.secret", "grace.second", "grace.elsewhere", "device-token-of-grace", "Grace-attribute", "Grace-renamed",
-		"Grace-nested", "Grace-event-data", "grace-event-name", "Grace-device", "Grace-message-data", "visitor-grace", "Grace-role", "Grace Elsewhere", cio[0],
+		"Grace-nested", "Grace-event-data", "grace-event-name", "Grace-device", "Grace-message-data", "visitor-grace", "Grace-role", "Grace Elsewhere", cio[0], "5554711",
 	}
 }
 
@@ -181,7 +184,7 @@ func TestRemoval(t *testing.T) {
 					t.Errorf("left behind: %s", strings.Join(left, ", "))
 				}
 				var hashes int
-				if err := db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM suppressions`).Scan(&hashes); err != nil || hashes != map[string]int{"delete": 0, "suppress": 3}[how] {
+				if err := db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM suppressions`).Scan(&hashes); err != nil || hashes != map[string]int{"delete": 0, "suppress": 4}[how] {
 					t.Errorf("%d suppressed identifiers, %v", hashes, err)
 				}
 			})

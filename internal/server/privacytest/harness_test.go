@@ -228,6 +228,7 @@ func within(t *testing.T, what string, ok func() bool) {
 func file(name string) string {
 	return strings.ReplaceAll(`schema: 1
 workspace: NAME
+identifiers: [id, email, phone]
 senders:
   - {id: hello, name: NAME, email: hello@NAME.example}
 segments:
