@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,11 +29,8 @@ func (c *Call) read(buf *[]byte) error {
 	}
 	b := (*buf)[:0]
 	if size >= 0 {
-		if int64(cap(b)) < size {
-			b = make([]byte, 0, size)
-		}
-		b = b[:size]
-		if _, err := io.ReadFull(c.R.Body, b); err != nil {
+		var err error
+		if b, err = fill(b, c.R.Body, int(size)); err != nil {
 			return fault.Wrap(fault.Invalid, err, "the body could not be read")
 		}
 	} else {
@@ -47,6 +45,33 @@ func (c *Call) read(buf *[]byte) error {
 	}
 	*buf, c.Body = b, b
 	return nil
+}
+
+// trusted is how much memory a body gets for its Content-Length alone, in bytes.
+const trusted = 64 << 10
+
+// fill reads size bytes into b. What has not come yet takes no more memory than what has: who only says that much is coming,
+// on many connections, must not fill the memory.
+func fill(b []byte, r io.Reader, size int) ([]byte, error) {
+	for len(b) < size {
+		at, upto := len(b), min(size, max(cap(b), 2*len(b), trusted))
+		b = slices.Grow(b, upto-at)[:upto]
+		if _, err := io.ReadFull(r, b[at:]); err != nil {
+			return b[:at], err
+		}
+	}
+	return b, nil
+}
+
+// hurry bounds how long the body of a caller without a key may take. The caller calls stop when it is read.
+func (c *Call) hurry(wait time.Duration) (stop func()) {
+	conn := http.NewResponseController(c.W)
+	t := time.AfterFunc(wait, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) }) //nolint:errcheck // a connection of a test may not know deadlines
+	return func() {
+		if !t.Stop() {
+			_ = conn.SetReadDeadline(time.Time{}) //nolint:errcheck // as above
+		}
+	}
 }
 
 // unpack reads a body that is packed with gzip.

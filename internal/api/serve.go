@@ -21,6 +21,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Fallback answers paths that are neither routes nor under a prefix of an API; nil = 404.
 	Fallback http.Handler
+	// BodyWait is how long the body of a request without a key may take to come; 0 = one minute.
+	BodyWait time.Duration
 	// Once lets requests with an Idempotency-Key have one effect; nil = the header is not looked at.
 	Once *Once
 	// Session returns the admin key of a request's session, nil if there is none; it refuses requests of other sites. Routes
@@ -41,6 +43,9 @@ type Mux struct {
 // NewMux builds a mux from tables. It fails if a route is incomplete or declared twice.
 func NewMux(o Options, tables ...[]Route) (*Mux, error) {
 	m := &Mux{o: o}
+	if m.o.BodyWait == 0 {
+		m.o.BodyWait = time.Minute
+	}
 	m.bodies.New = func() any { return new([]byte) }
 	for _, table := range tables {
 		for _, r := range table {
@@ -148,7 +153,12 @@ func (m *Mux) serve(c *Call) {
 			c.Body = nil
 			m.bodies.Put(buf)
 		}()
-		if err := c.read(buf); err != nil {
+		stop := func() {}
+		if c.Credential == nil {
+			stop = c.hurry(m.o.BodyWait)
+		}
+		err := c.read(buf)
+		if stop(); err != nil {
 			m.failed(c, err)
 			return
 		}

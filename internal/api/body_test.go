@@ -1,0 +1,62 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestFill reads bodies that come in pieces, and gives one that does not come no memory for what it says of itself.
+func TestFill(t *testing.T) {
+	t.Parallel()
+	whole := bytes.Repeat([]byte("0123456789"), 50_000)
+	for _, room := range []int{0, 100, 1 << 20} {
+		got, err := fill(make([]byte, 0, room), slow{bytes.NewReader(whole)}, len(whole))
+		if err != nil || !bytes.Equal(got, whole) {
+			t.Errorf("fill with room for %d = %d bytes, %v", room, len(got), err)
+		}
+	}
+	got, err := fill(nil, strings.NewReader("a few"), 500<<10)
+	if !errors.Is(err, io.ErrUnexpectedEOF) || cap(got) > 2*trusted {
+		t.Errorf("a body that breaks off takes %d bytes of memory, %v", cap(got), err)
+	}
+}
+
+// slow hands out a few bytes at a time.
+type slow struct{ r io.Reader }
+
+func (s slow) Read(p []byte) (int, error) { return s.r.Read(p[:min(len(p), 4999)]) }
+
+// TestBodyWait: without a key nobody holds a connection by a body that does not come.
+func TestBodyWait(t *testing.T) {
+	t.Parallel()
+	open := route(http.MethodPost, "/api/v1/open", MetaError, (*Call).Empty)
+	open.MaxBody = 1 << 20
+	srv := httptest.NewServer(newMux(t, Options{BodyWait: 100 * time.Millisecond}, open))
+	defer srv.Close()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }() //nolint:errcheck // the server has closed it
+	if _, err := io.WriteString(conn, "POST /api/v1/open HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := res.Body.Close(); err != nil || res.StatusCode != http.StatusBadRequest {
+		t.Errorf("a body that does not come is answered %d, %v; want 400", res.StatusCode, err)
+	}
+}
