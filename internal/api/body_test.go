@@ -45,7 +45,7 @@ func TestBodyWait(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = conn.Close() }() //nolint:errcheck // the server has closed it
+	defer func() { _ = conn.Close() }() // the server has closed it
 	if _, err := io.WriteString(conn, "POST /api/v1/open HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n{"); err != nil {
 		t.Fatal(err)
 	}
