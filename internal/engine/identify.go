@@ -273,9 +273,6 @@ func (b *batch) attributes(w *work, s *subject, pl ingest.IdentifyPayload) []cha
 			}
 			s.doc.Unsubscribed, s.doc.UnsubscribedAt, s.dirty = on, at, true
 			continue
-		case name == "cio_relationships":
-			b.failed(w, s, "relationships are not built yet", person.Identifier{})
-			continue
 		case name == "" || len(name) > person.MaxAttributeName || strings.HasPrefix(name, "_"):
 			b.failed(w, s, "attribute names are 1 to 150 bytes and do not start with _", person.Identifier{})
 			continue
@@ -292,6 +289,9 @@ func (b *batch) attributes(w *work, s *subject, pl ingest.IdentifyPayload) []cha
 		case person.Stale:
 			b.failed(w, s, "attribute "+name+" was set later by another write", person.Identifier{})
 		case person.Same:
+			if v.Empty() && pl.Timestamp != 0 { // older writes than this one are still to come, or it would need no time
+				s.doc.MarkRemoved(name, at)
+			}
 			s.dirty = true // its time moved
 		}
 	}

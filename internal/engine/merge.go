@@ -49,7 +49,7 @@ func (b *batch) absorb(w *work, p, s *subject) error {
 	changed, left := b.receiveAttributes(p, s)
 	changed = append(b.receiveIdentifiers(p, s), changed...)
 	b.receiveDevices(w.now, p, s)
-	relations := b.receiveRelations(p, s)
+	relations := b.receiveRelations(w, p, s)
 	b.receiveJourneys(w, p, s)
 	b.receiveDeliveries(p, s)
 	for _, m := range s.doc.Segments {

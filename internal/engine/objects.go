@@ -416,6 +416,10 @@ func (b *batch) relateOne(w *work, by ingest.By, k objects.Key, r ingest.Relatio
 		b.failed(w, nil, "no person has this cio_id", who)
 		return nil
 	}
+	if s != nil && b.named[ObjectKey{w.t.ID, k}] == nil && len(b.relationsOf(s)) >= objects.MaxOfPerson {
+		b.overfull(w, s, 1) // before the object comes to be for nothing
+		return nil
+	}
 	o, why := b.object(w, k)
 	switch {
 	case o == nil:
@@ -439,7 +443,7 @@ func (b *batch) join(w *work, s *subject, o *objects.Object, attributes value.Va
 	r := list[o.Number]
 	created := r == nil
 	if created && len(list) >= objects.MaxOfPerson {
-		b.failed(w, s, "a person has at most "+strconv.Itoa(objects.MaxOfPerson)+" relationships", person.Identifier{})
+		b.overfull(w, s, 1)
 		return
 	}
 	if created {
@@ -472,6 +476,7 @@ func (b *batch) part(w *work, s *subject, o *objects.Object, who person.Identifi
 		if b.visits[k][o.Number] != nil {
 			delete(b.visits[k], o.Number)
 			b.waiting[k] = true
+			b.noteRelation(w, nil, event.DeleteRelation, o, nil)
 			return
 		}
 	}
@@ -516,10 +521,14 @@ func (b *batch) receiveVisits(w *work, s *subject, k person.Key) {
 		return
 	}
 	list := b.relationsOf(s)
-	came := int64(0)
+	came, full := int64(0), int64(0)
 	for _, n := range slices.Sorted(maps.Keys(visits)) {
 		v, r := visits[n], list[n]
-		if v.Received < w.now-objects.Retained*1000 || r == nil && len(list) >= objects.MaxOfPerson {
+		if v.Received < w.now-objects.Retained*1000 { // like events of nobody
+			continue
+		}
+		if r == nil && len(list) >= objects.MaxOfPerson {
+			full++
 			continue
 		}
 		if r == nil {
@@ -532,6 +541,7 @@ func (b *batch) receiveVisits(w *work, s *subject, k person.Key) {
 		came++
 	}
 	b.forgetVisits(k)
+	b.overfull(w, s, full)
 	if came > 0 {
 		b.note(w.t, s, event.Activity{Type: event.AddRelation, At: w.now, Received: w.now, Data: object("anonymous_id", k.Value, "relationships", came)})
 	}
@@ -543,14 +553,21 @@ func (b *batch) forgetVisits(k person.Key) {
 	b.waiting[k] = true
 }
 
+// overfull notes relationships that a person has no room for.
+func (b *batch) overfull(w *work, s *subject, n int64) {
+	if n > 0 {
+		b.failed(w, s, strconv.FormatInt(n, 10)+" relationships were left out: a person has at most "+strconv.Itoa(objects.MaxOfPerson), person.Identifier{})
+	}
+}
+
 // receiveRelations moves the relationships of a merged person; of two to one object, the primary person's attributes count.
 // It says how many of them are new to p.
-func (b *batch) receiveRelations(p, s *subject) (came int64) {
+func (b *batch) receiveRelations(w *work, p, s *subject) (came int64) {
 	theirs := b.relations[s.doc.Ref]
 	if len(theirs) == 0 {
 		return 0
 	}
-	own := b.relationsOf(p)
+	own, full := b.relationsOf(p), int64(0)
 	for _, n := range slices.Sorted(maps.Keys(theirs)) {
 		r := theirs[n]
 		switch mine := own[n]; {
@@ -562,8 +579,11 @@ func (b *batch) receiveRelations(p, s *subject) (came int64) {
 			moved.Person = p.doc.Ordinal
 			own[n] = moved
 			came++
+		default:
+			full++
 		}
 	}
+	b.overfull(w, p, full)
 	clear(theirs)
 	return came
 }

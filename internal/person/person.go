@@ -20,6 +20,7 @@ const (
 	MaxAttributes     = 300
 	MaxAnonymous      = 300 // anonymous ids of one person; ours, the vendor tells none
 	MaxDevices        = 100 // devices of one person; ours, the vendor tells none
+	MaxRemoved        = 100 // removed attributes of one person that are remembered
 )
 
 // Ref names a person inside the program: the workspace and the dense ordinal, which is never reused. Ordinals start
