@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"rapport.example/internal/ingest"
@@ -32,8 +33,11 @@ func (w *Worker) run(j waiting) {
 		if len(mail.To) > 0 {
 			out.Recipient = Address(mail.To[0])
 		}
+		_, out.Domain, _ = strings.Cut(Address(mail.From), "@")
 		out.Subject = mail.Subject
-		r = w.send(j.Job, mail)
+		if r = w.allowed(j.Job, &out); r.State == 0 {
+			r = w.send(j.Job, mail)
+		}
 		seen.Sent = w.o.Now().Sub(rendered)
 	}
 	out.State, out.Reason = uint8(r.State), r.Reason
@@ -59,6 +63,24 @@ func (w *Worker) render(j *Job) (mail *message.Mail, r Receipt) {
 		return nil, Receipt{Failed, "the message could not be rendered: " + err.Error()}
 	}
 	return mail, Receipt{}
+}
+
+// allowed asks whether anything may go to the address: the zero Receipt if so.
+func (w *Worker) allowed(j *Job, out *ingest.OutcomePayload) Receipt {
+	if w.o.Refused == nil {
+		return Receipt{}
+	}
+	ctx, cancel := context.WithTimeout(w.sends, j.Deadline.Sub(w.o.Now()))
+	defer cancel()
+	reason, err := w.o.Refused(ctx, j.Delivery.Workspace, out.Recipient, out.Domain)
+	switch {
+	case err != nil:
+		w.o.Logger.Warn("nobody knows whether an address is suppressed; the delivery waits", "delivery", j.Delivery.Public, "error", err)
+		return Receipt{Queued, "it could not be looked up whether the address is suppressed"}
+	case reason != "":
+		return Receipt{Suppressed, reason}
+	}
+	return Receipt{}
 }
 
 // send hands over within the job's time. Nobody knows how far a channel came that panicked, so that is unknown.

@@ -17,6 +17,8 @@ type Options struct {
 	// Report makes the outcome an op; it returns when that is durable.
 	Report func(ctx context.Context, workspace int64, o ingest.OutcomePayload) error
 	Links  func(d *Delivery) message.Links
+	// Refused says why nothing is sent to an address from a sender's domain, "" if it is; nil = nobody refuses.
+	Refused func(ctx context.Context, workspace int64, address, domain string) (reason string, err error)
 	Now    func() time.Time // real time
 	Logger *slog.Logger
 

@@ -329,3 +329,44 @@ func TestStopBeforeStart(t *testing.T) {
 		t.Errorf("Free() = %d, want 0", got)
 	}
 }
+
+// TestRefused hands nothing over to an address that is suppressed, and waits where nobody can tell.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, reason string
+		err          error
+		want         delivery.State
+		sent         int
+	}{
+		{name: "mailable", want: delivery.Sent, sent: 1},
+		{name: "suppressed", reason: "it bounced", want: delivery.Suppressed},
+		{name: "nobody knows", err: errors.New("the database is down"), want: delivery.Queued},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := &far{}
+				w := f.worker(func(o *delivery.Options) {
+					o.Refused = func(_ context.Context, ws int64, address, domain string) (string, error) {
+						if ws != 1 || address != "ada@example.com" || domain != "acme.example" {
+							t.Errorf("asked for %d, %s, %s", ws, address, domain)
+						}
+						return tt.reason, tt.err
+					}
+				})
+				w.Start()
+				w.Hand([]delivery.Job{job(1)})
+				synctest.Wait()
+				w.Stop()
+				got, _ := f.known()
+				if len(got) != 1 || delivery.State(got[0].State) != tt.want || f.sent != tt.sent || tt.reason != "" && got[0].Reason != tt.reason {
+					t.Errorf("%+v, %d sent; want %s, %d", got, f.sent, tt.want, tt.sent)
+				}
+				if tt.want == delivery.Queued && got[0].RetryAt == 0 {
+					t.Error("it is never tried again")
+				}
+			})
+		})
+	}
+}

@@ -79,6 +79,7 @@ func (b *batch) outcome(w *work, pl ingest.OutcomePayload) error {
 		metric, outcome = "sent", "sent"
 	case delivery.Bounced:
 		metric = "bounced"
+		b.unmailable(w, pl.Recipient, pl.Domain, "bounces")
 	case delivery.Suppressed:
 		metric = "suppressed"
 	case delivery.OutcomeUnknown:

@@ -42,6 +42,12 @@ func (b *batch) metric(w *work, pl ingest.MetricPayload) error {
 		b.failed(w, s, "the message was not sent, so nothing can have become of it", person.Identifier{})
 		return nil
 	}
+	switch pl.Metric {
+	case "bounced":
+		b.unmailable(w, d.Recipient, "", "bounces")
+	case "spammed":
+		b.unmailable(w, d.Recipient, "", "spam")
+	}
 	if pl.Metric == "clicked" && d.Metrics.Get("opened") == nil { // as the vendor does
 		b.record(w, s, d, reaction{metric: "opened", at: r.at})
 	}

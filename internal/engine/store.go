@@ -193,6 +193,7 @@ type Changes struct {
 	PutVisits      []Visit
 	EventIDs       []EventID // one that is there is known from Received on
 	Requests       []Request // inserted, or replaced by key
+	Unmailable     []Unmailable // one that is there stays
 	Suppress       []Suppression
 	Unsuppress     []Suppression
 }
@@ -229,4 +230,14 @@ type Suppression struct {
 	Workspace int64
 	Hash      []byte
 	Created   int64
+}
+
+// Unmailable is an address that mail servers refuse, or whose owner has called our mail spam. It is apart from people and their
+// suppression (product-semantics A.20): whoever has the address stays, and whoever gets it later is not mailed either.
+type Unmailable struct {
+	Workspace int64  // 0 = all
+	Hash      []byte // AddressHash
+	Domain    string // of the sender, lower case; "" = all
+	Category  string // bounces, spam or manual
+	Created   int64  // Unix ms of the workspace's clock
 }

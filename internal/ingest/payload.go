@@ -172,6 +172,7 @@ type (
 		State     uint8  `json:"state"` // delivery.Sent, Failed, Bounced, Suppressed, or Queued for "try again at RetryAt"
 		Reason    string `json:"reason,omitempty"`
 		Recipient string `json:"recipient,omitempty"`
+		Domain    string `json:"domain,omitempty"` // of the sender's address
 		Subject   string `json:"subject,omitempty"`
 		RetryAt   int64  `json:"retry_at,omitempty"` // Unix ms, real time
 		At        int64  `json:"at"`                 // Unix ms, real time, when it was known

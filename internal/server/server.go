@@ -257,7 +257,7 @@ func (s *server) deliver() (*delivery.Worker, *link.Signer, error) {
 	}
 	signer := link.NewSigner(s.db.Secret(), s.base)
 	return delivery.NewWorker(delivery.Options{
-		Channel: channel, Now: s.now, Logger: s.log, Parallel: 16,
+		Channel: channel, Now: s.now, Logger: s.log, Parallel: 16, Refused: s.db.Refused,
 		Links: func(d *delivery.Delivery) message.Links { return signer.For(d.Workspace, d.ID) },
 		Report: func(ctx context.Context, ws int64, o ingest.OutcomePayload) error {
 			return s.append(ctx, ws, ingest.FromDelivery, ingest.Outcome, o)

@@ -77,6 +77,10 @@ func (s *Surface) Routes() []api.Route {
 	apply.MaxBody = maxApply
 	restore := post("restore", nil, RestoreAnswer{}, s.restore, "Makes a backup the state; the server starts anew on it.")
 	restore.MaxBody = 0 // it is read as it comes
+	addUnmailable := get("unmailable/{address}", UnmailableAnswer{}, s.addUnmailable, "Keeps an address from being mailed, by all workspaces.")
+	addUnmailable.Method = http.MethodPut
+	removeUnmailable := get("unmailable/{address}", nil, s.removeUnmailable, "Lets an address be mailed again.")
+	removeUnmailable.Method = http.MethodDelete
 	revoke := get("keys/{id}", nil, s.revokeKey, "Revokes a key at once.")
 	revoke.Method = http.MethodDelete
 	return []api.Route{
@@ -91,6 +95,8 @@ func (s *Surface) Routes() []api.Route {
 		post("clock", ClockRequest{}, ClockAnswer{}, s.moveClock, "Moves a workspace's clock forward and carries out what falls due."),
 		get("people/{person}/why", WhyAnswer{}, s.why, "Lists the decisions about a person, newest first."),
 		get("rejections", RejectionsAnswer{}, s.rejections, "Lists what was accepted and not applied, newest first."),
+		get("unmailable/{address}", UnmailableAnswer{}, s.unmailable, "Tells what keeps an address from being mailed."),
+		addUnmailable, removeUnmailable,
 		get("forms", FormsAnswer{}, s.forms, "Lists the forms that were submitted, by id."),
 		get("mailbox", MailboxAnswer{}, s.mailbox, "Lists the mails of the development mailbox, newest first."),
 		get("mailbox/{id}", MailMessage{}, s.mail, "Reads a mail of the development mailbox."),

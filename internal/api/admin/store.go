@@ -23,6 +23,12 @@ type Store interface {
 	Revoke(ctx context.Context, id int64) error
 	// CurrentDefinitions lists the living definitions of a kind, by kind and id; kind "" is all.
 	CurrentDefinitions(ctx context.Context, workspace int64, kind string) ([]definition.Row, error)
+	// Unmailable lists what keeps a workspace from mailing an address.
+	Unmailable(ctx context.Context, workspace int64, address string) ([]engine.Unmailable, error)
+	// AddUnmailable keeps all workspaces from mailing an address; RemoveUnmailable takes the entries of one and of all away
+	// and says how many there were.
+	AddUnmailable(ctx context.Context, address string) error
+	RemoveUnmailable(ctx context.Context, workspace int64, address string) (int64, error)
 	// Forms lists up to limit forms with ids after one, by id; "" is before the first.
 	Forms(ctx context.Context, workspace int64, after string, limit int) ([]engine.Form, error)
 	CountMembers(ctx context.Context, workspace, segment int64) (int64, error)
