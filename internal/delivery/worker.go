@@ -19,8 +19,8 @@ type Options struct {
 	Links  func(d *Delivery) message.Links
 	// Refused says why nothing is sent to an address from a sender's domain, "" if it is; nil = nobody refuses.
 	Refused func(ctx context.Context, workspace int64, address, domain string) (reason string, err error)
-	Now    func() time.Time // real time
-	Logger *slog.Logger
+	Now     func() time.Time // real time
+	Logger  *slog.Logger
 
 	Parallel int           // default 16: messages on their way at a time
 	First    time.Duration // default 30 s: at most the wait before the second try; it doubles

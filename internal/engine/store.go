@@ -191,8 +191,8 @@ type Changes struct {
 	PutRelations   []objects.Relationship
 	DropVisits     []person.Key // all that wait under these anonymous ids
 	PutVisits      []Visit
-	EventIDs       []EventID // one that is there is known from Received on
-	Requests       []Request // inserted, or replaced by key
+	EventIDs       []EventID    // one that is there is known from Received on
+	Requests       []Request    // inserted, or replaced by key
 	Unmailable     []Unmailable // one that is there stays
 	Suppress       []Suppression
 	Unsuppress     []Suppression
