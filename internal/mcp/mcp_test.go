@@ -190,7 +190,7 @@ func mainJob(t *testing.T, s *sdk.ClientSession, who string) {
 		t.Errorf("get_person = %+v", p)
 	}
 	var l list
-	tick, end := time.NewTicker(10*time.Millisecond), time.After(10*time.Second)
+	tick, end := time.NewTicker(10*time.Millisecond), time.After(time.Minute)
 	defer tick.Stop()
 	for waiting := true; waiting && len(l.Items) == 0; {
 		select {

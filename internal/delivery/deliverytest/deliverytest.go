@@ -51,7 +51,7 @@ type Far struct {
 }
 
 // patience is how long a test waits for what should come at once.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // Channel runs everything. open makes a fresh channel and far end, which accepts.
 func Channel(t *testing.T, open func(t testing.TB) Far) {
@@ -95,7 +95,7 @@ func answers(t *testing.T, open func(t testing.TB) Far) {
 				}
 				limit := time.Minute
 				if b == Hang || b == HangAtTheEnd {
-					limit = 100 * time.Millisecond
+					limit = time.Second
 				}
 				send(t, far, limit, want)
 				if want == delivery.Sent {

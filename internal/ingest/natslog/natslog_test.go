@@ -47,7 +47,7 @@ func drain(t *testing.T, s *natslog.Log, from uint64, n int) []ingest.Op {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var out []ingest.Op
 	for next := from; len(out) < n; {
@@ -250,7 +250,7 @@ func TestDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := l.Append(ctx, 0, op(2)); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("Append without a server = %v, want Unavailable", err)

@@ -110,7 +110,7 @@ func (l *load) check(t *testing.T, n *node, db *sql.DB) {
 	t.Helper()
 	n.ready(t)
 	applied := map[int64]int{}
-	within(t, 30*time.Second, "every acknowledged event is applied", func() bool {
+	within(t, time.Minute, "every acknowledged event is applied", func() bool {
 		clear(applied)
 		rows, err := db.QueryContext(t.Context(), `SELECT at FROM activities WHERE type = 1`)
 		if err != nil {

@@ -83,7 +83,7 @@ func natsNode(text string) error {
 		return err
 	}
 	go ns.Start()
-	if !ns.ReadyForConnections(20 * time.Second) {
+	if !ns.ReadyForConnections(time.Minute) {
 		return fmt.Errorf("NATS server %s did not start", s.Name)
 	}
 	_, err = io.Copy(io.Discard, os.Stdin)
@@ -114,7 +114,7 @@ func (s natsSpec) start(t *testing.T) *natsProcess {
 	}
 	p := &natsProcess{s, cmd}
 	t.Cleanup(p.kill)
-	within(t, 20*time.Second, "NATS server "+s.Name, func() bool {
+	within(t, time.Minute, "NATS server "+s.Name, func() bool {
 		c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", s.Port), time.Second) // bounded
 		if err != nil {
 			return false

@@ -260,7 +260,7 @@ func (n *node) apply(t *testing.T, yaml string) {
 // ready waits until the node says that it is.
 func (n *node) ready(t *testing.T) {
 	t.Helper()
-	within(t, 20*time.Second, "ready", func() bool {
+	within(t, time.Minute, "ready", func() bool {
 		a, err := call(t.Context(), http.MethodGet, n.url+"/readyz", "")
 		return err == nil && a.status == http.StatusOK
 	})

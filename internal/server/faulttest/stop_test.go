@@ -27,7 +27,7 @@ func TestStop(t *testing.T) {
 		mails.stallNow()
 		n.identify(t, "1", `{"email":"a@example.com","plan":"pro"}`)
 		n.track(t, "1", "signed_up")
-		within(t, 10*time.Second, "a message is on its way", func() bool { return mails.to("a@example.com", "Welcome") == 1 })
+		within(t, time.Minute, "a message is on its way", func() bool { return mails.to("a@example.com", "Welcome") == 1 })
 		c, err := net.Dial("tcp", strings.TrimPrefix(n.url, "http://")) // on loopback at once
 		if err != nil {
 			t.Fatal(err)
@@ -47,10 +47,10 @@ func TestStop(t *testing.T) {
 		mails.answerAgain()
 		n = p.start(t)
 		db := p.sql(t)
-		within(t, 10*time.Second, "all events are applied", func() bool {
+		within(t, time.Minute, "all events are applied", func() bool {
 			return count(t, db, `SELECT COUNT(*) FROM activities WHERE type = 1`) == 51
 		})
-		within(t, 10*time.Second, "the row says outcome unknown", func() bool {
+		within(t, time.Minute, "the row says outcome unknown", func() bool {
 			return count(t, db, fmt.Sprintf(`SELECT COUNT(*) FROM deliveries WHERE state = %d`, delivery.OutcomeUnknown)) == 1
 		})
 		if code, took := n.terminate(t); code != 0 || took > 5*time.Second {
@@ -111,8 +111,8 @@ func TestDelete(t *testing.T) {
 			n.track(t, who, "purchase")
 		}
 		db := p.sql(t)
-		within(t, 20*time.Second, "both have two messages", func() bool { return count(t, db, `SELECT COUNT(*) FROM mailbox`) == 4 })
-		within(t, 20*time.Second, "they are sent", func() bool { return count(t, db, `SELECT COUNT(*) FROM deliveries WHERE recipient <> ''`) == 4 })
+		within(t, time.Minute, "both have two messages", func() bool { return count(t, db, `SELECT COUNT(*) FROM mailbox`) == 4 })
+		within(t, time.Minute, "they are sent", func() bool { return count(t, db, `SELECT COUNT(*) FROM deliveries WHERE recipient <> ''`) == 4 })
 		owned := func(ordinal int) (left []string) {
 			for _, table := range []string{"people", "identifiers", "activities", "decisions", "timers", "journeys", "deliveries", "mailbox"} {
 				if rows := count(t, db, fmt.Sprintf(`SELECT COUNT(*) FROM %s WHERE person = %d`, table, ordinal)); rows > 0 {
@@ -125,7 +125,7 @@ func TestDelete(t *testing.T) {
 			t.Fatalf("before: %v, want rows in all eight tables", got)
 		}
 		n.must(t, http.MethodDelete, "/api/v1/customers/1", "")
-		within(t, 20*time.Second, "the person is gone", func() bool { return count(t, db, `SELECT COUNT(*) FROM people`) == 1 })
+		within(t, time.Minute, "the person is gone", func() bool { return count(t, db, `SELECT COUNT(*) FROM people`) == 1 })
 		if got := owned(1); len(got) > 0 {
 			t.Errorf("left behind: %v", got)
 		}
