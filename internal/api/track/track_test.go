@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -192,8 +193,12 @@ func FuzzTrackV1(f *testing.F) {
 			f.Add(uint8(n), "a/b@c+%", body, i%2 == 0)
 		}
 	}
+	for _, c := range full {
+		route, _, _ := strings.Cut(given.ReplaceAllString(c.path, "}"), "?")
+		f.Add(uint8(slices.IndexFunc(routes, func(r api.Route) bool { return r.Method == c.method && r.Path == route })), known1, c.body, false)
+	}
 	log := &memory{}
-	mux := newMux(f, log, api.Limits{})
+	mux := muxOf(f, log, one{}, api.Limits{})
 	f.Fuzz(func(t *testing.T, n uint8, id, body string, strict bool) {
 		r := routes[int(n)%len(routes)]
 		if strings.HasPrefix(r.Path, "/api/v2") {
@@ -213,6 +218,9 @@ func FuzzTrackV2(f *testing.F) {
 	} {
 		f.Add(p, false)
 		f.Add(p, true)
+	}
+	for _, p := range fullPairs {
+		f.Add(p, false)
 	}
 	log := &memory{}
 	mux := newMux(f, log, api.Limits{})
