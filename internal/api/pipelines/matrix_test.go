@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rapport.example/internal/api"
+	"rapport.example/internal/api/pipelines"
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/store/storetest"
 	"rapport.example/internal/value"
@@ -32,6 +34,10 @@ var good = []struct{ path, body string }{
 	{"track", `{"userId":"u1","event":"Relationship Deleted","properties":{"objectId":"g1","objectTypeId":"1"}}`},
 	{"track", `{"anonymousId":"a1","event":"Object Deleted","properties":{"objectId":"g1","objectTypeId":"1"}}`},
 	{"alias", `{"userId":"u1","previousId":"a2"}`},
+	{"track", `{"userId":"u2","event":"User Suppressed"}`},
+	{"track", `{"userId":"u2","event":"User Unsuppressed"}`},
+	{"track", `{"userId":"u1","event":"Report Content Event","properties":{"actionType":"viewed_content","contentId":1,"templateId":2}}`},
+	{"batch", `{"batch":[{"type":"track","userId":"u1","event":"Seen"}],"writeKey":"` + writeKey + `","sentAt":"2026-01-01T00:00:00Z","context":{"ip":"192.0.2.1"},"integrations":{"All":true}}`},
 }
 
 // bad are the values that each member is given in turn.
@@ -44,14 +50,27 @@ var bad = []struct {
 	{"empty", value.Quote("")},
 	{"blank", value.Quote(" \t")},
 	{"number", value.Value("12.5")},
+	{"zero", value.Value("0")},
+	{"negative", value.Value("-1")},
+	{"milliseconds", value.Value("1700000000000")},
+	{"huge", value.Value("1e400000")},
 	{"boolean", value.True},
+	{"no", value.False},
 	{"text", value.Quote("text")},
 	{"list", value.Value(`["x"]`)},
 	{"object", value.Value(`{"x":1}`)},
+	{"empty list", value.Value("[]")},
+	{"empty object", value.Value("{}")},
+	{"many", value.Value("[" + strings.TrimSuffix(strings.Repeat(`"x",`, 1001), ",") + "]")},
+	{"deep", value.Value(strings.Repeat("[", 70) + strings.Repeat("]", 70))},
 	{"long", value.Quote(strings.Repeat("x", 151))},
 	{"very long", value.Quote(strings.Repeat("x", 5000))},
 	{"NUL", value.Quote("a\x00b")},
+	{"half a surrogate", value.Value(`"a\ud800b"`)},
+	{"no UTF-8", value.Value("\"a\xffb\"")},
+	{"twice", value.Quote("again")},
 	{"other case", nil},
+	{"value in other case", nil},
 }
 
 // TestBadInput gives every member of every message every kind of bad value, in strict mode and not. testdata/bad.txt says
@@ -93,6 +112,11 @@ func TestBadInput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, event := range pipelines.Semantic() {
+		if !slices.ContainsFunc(good, func(m struct{ path, body string }) bool { return value.Value(m.body).Get("event").Text() == event }) {
+			t.Errorf("%s has no example", event)
+		}
+	}
 	if diff := cmp.Diff(string(want), out.String()); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", file, diff)
 	}
@@ -121,6 +145,12 @@ func replaced(v value.Value, path []string, how string, with value.Value) value.
 			b.Set(name, replaced(f, path[1:], how, with))
 		case how == "other case":
 			b.Set(strings.ToUpper(name), f)
+		case how == "value in other case" && f.Kind() == value.String:
+			b.Set(name, value.Quote(strings.ToUpper(f.Text())))
+		case how == "value in other case":
+			b.Set(name, f)
+		case how == "twice":
+			b.Set(name, f).Set(name, with)
 		default:
 			b.Set(name, with)
 		}
@@ -165,6 +195,8 @@ func (h *harness) both(path, body string) string {
 		h.t.Fatal(err)
 	}
 	why := told.Get("message").Text()
+	why, _, _ = strings.Cut(why, " not valid JSON:") // what follows is the parser's
+	refused, _, _ = strings.Cut(refused, " not valid JSON")
 	if refused != "" && refused != why {
 		came = append(came, strconv.Quote(refused))
 	}
