@@ -1,6 +1,9 @@
 package person
 
-import "testing"
+import (
+	"regexp"
+	"testing"
+)
 
 func TestParsePhone(t *testing.T) {
 	t.Parallel()
@@ -26,4 +29,22 @@ func TestParsePhone(t *testing.T) {
 			t.Errorf("ParsePhone(%q) = %q, %t, want %q", in, got, ok, want)
 		}
 	}
+}
+
+// FuzzParsePhone holds what is read to E.164, and to being read again as itself.
+func FuzzParsePhone(f *testing.F) {
+	for _, s := range []string{"+15550100123", " +1 (555) 010-0123 ", "+49.30.901820", "+05550100123", "+", "+\x00", "+１５５５０１００１２３"} {
+		f.Add(s)
+	}
+	e164 := regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+	f.Fuzz(func(t *testing.T, s string) {
+		phone, ok := ParsePhone(s)
+		if !ok {
+			return
+		}
+		again, ok := ParsePhone(phone)
+		if !e164.MatchString(phone) || !ok || again != phone {
+			t.Fatalf("%q is read as %q, and that as %q, %t", s, phone, again, ok)
+		}
+	})
 }
