@@ -53,11 +53,15 @@ func (c *Call) Param(name string) string {
 // Strict reports whether the caller asks that what can be checked at the door is refused there: X-Strict-Mode: 1.
 func (c *Call) Strict() bool { return c.R.Header.Get("X-Strict-Mode") == "1" }
 
+// NotJSON begins the message of Object's error for what is no JSON. The parser's words behind it may repeat some of the body: they
+// are for the caller, and not to be kept.
+const NotJSON = "the body is not valid JSON"
+
 // Object reads the body as a JSON object. The value does not alias Body.
 func (c *Call) Object() (value.Value, error) {
 	v, err := value.Parse(c.Body)
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "the body is not valid JSON: %s", clean(err.Error()))
+		return nil, fault.New(fault.Invalid, NotJSON+": %s", clean(err.Error()))
 	}
 	if v.Kind() != value.Object {
 		return nil, fault.New(fault.Invalid, "the body must be a JSON object")

@@ -177,6 +177,9 @@ func (t *taking) refuse(place int, r ingest.RefusedPayload, err error) {
 			t.faults = append(t.faults, &told)
 		}
 		r.Reason = e.Msg
+		if strings.HasPrefix(e.Msg, api.NotJSON) {
+			r.Reason = api.NotJSON
+		}
 		if e.Field != "" {
 			r.Reason = e.Field + ": " + e.Msg
 		}

@@ -87,6 +87,36 @@ func FuzzMessages(f *testing.F) {
 	})
 }
 
+// FuzzPacked sends any bytes as a packed body.
+func FuzzPacked(f *testing.F) {
+	for _, m := range good {
+		f.Add(packed(f, m.body))
+	}
+	whole := packed(f, strings.Repeat("x", pipelines.MaxMessage))
+	for _, b := range []string{whole, whole[:len(whole)/2], whole + whole, packed(f, ""), "\x1f\x8b\x08", ""} {
+		f.Add(b)
+	}
+	log := &memory{}
+	mux := newMux(f, log, anybody{}, nil)
+	f.Fuzz(func(t *testing.T, body string) {
+		for _, strict := range []string{"", "1"} {
+			log.ops = log.ops[:0]
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/track", strings.NewReader(body))
+			r.Header.Set("Content-Encoding", "gzip")
+			r.Header.Set("X-Strict-Mode", strict)
+			w := httptest.NewRecorder()
+			mux.ServeHTTP(w, r)
+			taken := w.Code == http.StatusOK
+			if !taken && (strict == "" || w.Code != http.StatusBadRequest && w.Code != http.StatusRequestEntityTooLarge) || taken != (len(log.ops) > 0) {
+				t.Fatalf("strict %q: %d %s with %d ops", strict, w.Code, w.Body, len(log.ops))
+			}
+			for i := range log.ops {
+				decodes(t, &log.ops[i])
+			}
+		}
+	})
+}
+
 func decodes(t *testing.T, o *ingest.Op) {
 	t.Helper()
 	var err error

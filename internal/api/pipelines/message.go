@@ -76,7 +76,11 @@ func (d defaults) read(kind string, v value.Value) (m *message, dropped error) {
 		v     *value.Value
 		kind  value.Kind
 	}{{"context", &m.context, value.Object}, {"integrations", &m.integrations, value.Object}, {"messageId", &m.messageID, value.String}} {
-		if *p.v != nil && (*p.v).Kind() != p.kind {
+		switch (*p.v).Kind() {
+		case p.kind:
+		case value.Absent, value.Null:
+			*p.v = nil // null of the batch
+		default:
 			*p.v = nil
 			dropped = errors.Join(dropped, fault.Field(p.field, "must be %s", [...]string{value.Object: "an object", value.String: "a string"}[p.kind]))
 		}

@@ -16,7 +16,7 @@ import (
 	"rapport.example/internal/store/storetest"
 )
 
-func packed(t *testing.T, body string) string {
+func packed(t testing.TB, body string) string {
 	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)

@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"math"
 	"time"
 
 	"rapport.example/internal/fault"
@@ -23,18 +24,23 @@ func (m *message) happened(received time.Time, strict bool) (dropped error) {
 		return fault.Field(field, "must be a time in ISO 8601")
 	}
 	sent, ok := moment(m.sentAt, strict)
-	if ok {
-		t = received.Add(-sent.Sub(t))
-	} else if !m.sentAt.Empty() {
+	switch d := sent.Sub(t); {
+	case m.sentAt.Empty():
+	case !ok:
 		dropped = fault.Field("sentAt", "must be a time in ISO 8601")
+	case d == math.MaxInt64 || d == math.MinInt64: // more than a time.Duration holds
+		dropped = fault.Field("sentAt", "is centuries away from the %s", field)
+	default:
+		t = received.Add(-d)
 	}
 	m.at = t.Unix()
 	return dropped
 }
 
-// moment reads a time; Unix seconds are taken too, though not in strict mode.
+// moment reads a time; Unix seconds of the years 1 to 9999 are taken too, though not in strict mode. Milliseconds are none of them: they
+// would make what is written now the last word until then.
 func moment(v value.Value, strict bool) (time.Time, bool) {
-	if _, number := v.Number(); number && strict {
+	if f, number := v.Number(); number && (strict || f < -62135596800 || f > 253402300799) {
 		return time.Time{}, false
 	}
 	return v.Time()
