@@ -170,7 +170,7 @@ func (t *tenant) identifying() []string {
 // bodyIdentifier is the identifier that an identify's attributes name; ok is false if it is absent or cannot be one.
 func bodyIdentifier(attributes value.Value, name string) (person.Identifier, bool) {
 	v := attributes.Get(name)
-	if v.Empty() || v.Kind() == value.Object || v.Kind() == value.Array {
+	if k := v.Kind(); v.Empty() || k != value.String && k != value.Number {
 		return person.Identifier{}, false
 	}
 	t := map[string]person.KeyType{"id": person.ByID, "email": person.ByEmail, "cio_id": person.ByCIO, "phone": person.ByPhone, "anonymous_id": person.ByAnonymous}[name]
