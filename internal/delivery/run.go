@@ -35,8 +35,11 @@ func (w *Worker) run(j waiting) {
 		}
 		_, out.Domain, _ = strings.Cut(Address(mail.From), "@")
 		out.Subject = mail.Subject
-		if r = w.allowed(j.Job, &out); r.State == 0 {
+		if r = w.allowed(j.Job, mail, &out); r.State == 0 {
 			r = w.send(j.Job, mail)
+		}
+		if r.State == Bounced && len(mail.To)+len(mail.CC)+len(mail.BCC) == 1 { // of several, any may be the one refused
+			out.Refused = out.Recipient
 		}
 		seen.Sent = w.o.Now().Sub(rendered)
 	}
@@ -65,20 +68,31 @@ func (w *Worker) render(j *Job) (mail *message.Mail, r Receipt) {
 	return mail, Receipt{}
 }
 
-// allowed asks whether anything may go to the address: the zero Receipt if so.
-func (w *Worker) allowed(j *Job, out *ingest.OutcomePayload) Receipt {
+// allowed takes suppressed addresses out of the mail, all but the first: without that one nothing is sent. The zero Receipt
+// means that the mail may go.
+func (w *Worker) allowed(j *Job, mail *message.Mail, out *ingest.OutcomePayload) Receipt {
 	if w.o.Refused == nil {
 		return Receipt{}
 	}
 	ctx, cancel := context.WithTimeout(w.sends, j.Deadline.Sub(w.o.Now()))
 	defer cancel()
-	reason, err := w.o.Refused(ctx, j.Delivery.Workspace, out.Recipient, out.Domain)
-	switch {
-	case err != nil:
-		w.o.Logger.Warn("nobody knows whether an address is suppressed; the delivery waits", "delivery", j.Delivery.Public, "error", err)
-		return Receipt{Queued, "it could not be looked up whether the address is suppressed"}
-	case reason != "":
-		return Receipt{Suppressed, reason}
+	first := true
+	for _, list := range [...]*[]string{&mail.To, &mail.CC, &mail.BCC} {
+		kept := (*list)[:0:0]
+		for _, to := range *list {
+			reason, err := w.o.Refused(ctx, j.Delivery.Workspace, Address(to), out.Domain)
+			switch {
+			case err != nil:
+				w.o.Logger.Warn("nobody knows whether an address is suppressed; the delivery waits", "delivery", j.Delivery.Public, "error", err)
+				return Receipt{Queued, "it could not be looked up whether the address is suppressed"}
+			case reason != "" && first:
+				return Receipt{Suppressed, reason}
+			case reason == "":
+				kept = append(kept, to)
+			}
+			first = false
+		}
+		*list = kept
 	}
 	return Receipt{}
 }

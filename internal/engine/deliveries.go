@@ -79,12 +79,18 @@ func (b *batch) outcome(w *work, pl ingest.OutcomePayload) error {
 		metric, outcome = "sent", "sent"
 	case delivery.Bounced:
 		metric = "bounced"
-		b.unmailable(w, pl.Recipient, pl.Domain, "bounces")
+		b.unmailable(w, pl.Refused, pl.Domain, "bounces")
 	case delivery.Suppressed:
 		metric = "suppressed"
 	case delivery.OutcomeUnknown:
 		metric, outcome = "", "unknown"
 	case delivery.Failed, delivery.InFlight:
+	}
+	switch { // reports that were faster did not know the address
+	case d.Metrics.Get("bounced") != nil:
+		b.unmailable(w, pl.Recipient, "", "bounces")
+	case d.Metrics.Get("spammed") != nil:
+		b.unmailable(w, pl.Recipient, "", "spam")
 	}
 	reason := pl.Reason
 	if b.prove(d) {

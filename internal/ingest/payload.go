@@ -172,7 +172,8 @@ type (
 		State     uint8  `json:"state"` // delivery.Sent, Failed, Bounced, Suppressed, or Queued for "try again at RetryAt"
 		Reason    string `json:"reason,omitempty"`
 		Recipient string `json:"recipient,omitempty"`
-		Domain    string `json:"domain,omitempty"` // of the sender's address
+		Domain    string `json:"domain,omitempty"`  // of the sender's address
+		Refused   string `json:"refused,omitempty"` // the address that a refusal is about, "" = nobody knows which
 		Subject   string `json:"subject,omitempty"`
 		RetryAt   int64  `json:"retry_at,omitempty"` // Unix ms, real time
 		At        int64  `json:"at"`                 // Unix ms, real time, when it was known

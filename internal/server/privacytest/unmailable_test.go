@@ -62,6 +62,15 @@ func TestUnmailable(t *testing.T) {
 		r.must(t, first.adm, http.MethodPut, "/admin/v1/unmailable/"+good, "")
 		entries(good, "manual")
 		send("eve", good, "is suppressed")
+		// Of several recipients, nobody knows whom a refusal was about; suppressed ones are left out.
+		send("eve", "new@example.com, x@bounce.example.com", "bounces")
+		entries("new@example.com", "")
+		entries("x@bounce.example.com", "")
+		send("eve", "new@example.com, "+good, "is sent")
+		mails := r.must(t, first.adm, http.MethodGet, "/admin/v1/mailbox?limit=50", "")
+		if strings.Count(mails, "new@example.com") == 0 || strings.Count(mails, good) != 2 { // in the one mail from before
+			t.Errorf("a suppressed second recipient: %s", mails)
+		}
 		if status, _ := r.call(t, first.adm, http.MethodPut, "/admin/v1/unmailable/nobody", ""); status != http.StatusBadRequest {
 			t.Errorf("what is no address: %d", status)
 		}
