@@ -31,29 +31,29 @@ func anonymousID(s string) person.Identifier {
 
 // loadAnonymous reads nobody's events under the anonymous ids that ops give to people and that nobody has yet.
 func (b *batch) loadAnonymous(ctx context.Context, tx Tx, works []*work) error {
-	since := map[person.Key]int64{}
+	seen := map[person.Key]int{} // place in refs
+	var refs []AnonymousRef
 	for _, w := range works {
 		if w.anonymous.Type == 0 || b.keys[w.anonymous] != 0 {
 			continue
 		}
 		from := w.now - event.AnonymousRetain
-		if at, seen := since[w.anonymous]; !seen || from < at {
-			since[w.anonymous] = from
+		if i, twice := seen[w.anonymous]; twice {
+			refs[i].Since = min(refs[i].Since, from)
+			continue
 		}
+		seen[w.anonymous] = len(refs)
+		refs = append(refs, AnonymousRef{Workspace: w.anonymous.Workspace, ID: w.anonymous.Value, Since: from})
 	}
-	if len(since) == 0 {
+	if len(refs) == 0 {
 		return nil
 	}
-	refs := make([]AnonymousRef, 0, len(since))
-	for k, from := range since {
-		refs = append(refs, AnonymousRef{Workspace: k.Workspace, ID: k.Value, Since: from})
-	}
-	slices.SortFunc(refs, func(x, y AnonymousRef) int {
-		return cmp.Or(cmp.Compare(x.Workspace, y.Workspace), cmp.Compare(x.ID, y.ID))
-	})
-	rows, err := tx.Anonymous(ctx, refs)
+	rows, taken, err := tx.Anonymous(ctx, refs, b.p.e.o.Histories)
 	if err != nil {
 		return err
+	}
+	for _, r := range refs[taken:] {
+		b.unread[person.Key{Workspace: r.Workspace, Type: person.ByAnonymous, Value: r.ID}] = true
 	}
 	slices.SortFunc(rows, bySeq)
 	for _, a := range rows {

@@ -38,6 +38,7 @@ type batch struct {
 	history    map[historyKey][]event.Activity
 	past       map[person.Ref][]event.Activity // of those whom merges name as secondary
 	nobodys    map[person.Key][]event.Activity // stored events of nobody, by anonymous id
+	unread     map[person.Key]bool             // anonymous ids whose stored events were too many for this batch
 	unheld     map[person.Key]int              // how many events of nobody this batch has, by anonymous id
 	events     map[idKey]int64                 // when the events whose ids are known were received
 	forms      map[FormRef]*Form
@@ -100,7 +101,7 @@ func (p *partition) newBatch() *batch {
 		p: p, real: p.e.o.Now().UnixMilli(),
 		people: map[person.Ref]*subject{}, keys: map[person.Key]uint32{}, puts: map[person.Key]uint32{}, drops: map[person.Key]bool{}, suppressed: map[string]bool{},
 		deliveries: map[DeliveryRef]*delivery.Delivery{}, timers: map[timerKey]int64{}, heaps: map[*tenant]*timerHeap{}, history: map[historyKey][]event.Activity{},
-		past: map[person.Ref][]event.Activity{}, nobodys: map[person.Key][]event.Activity{}, unheld: map[person.Key]int{},
+		past: map[person.Ref][]event.Activity{}, nobodys: map[person.Key][]event.Activity{}, unread: map[person.Key]bool{}, unheld: map[person.Key]int{},
 		publics: map[DeliveryKey]*delivery.Delivery{}, events: map[idKey]int64{}, forms: map[FormRef]*Form{}, changed: map[FormRef]bool{},
 		things: newThings(),
 	}
@@ -501,6 +502,9 @@ func (h timerHeap) Less(i, j int) bool {
 	}
 	if h[i].person != h[j].person {
 		return h[i].person < h[j].person
+	}
+	if h[i].kind != h[j].kind {
+		return h[i].kind < h[j].kind
 	}
 	return h[i].ref < h[j].ref
 }

@@ -90,14 +90,14 @@ func (t talliedTx) History(ctx context.Context, workspace int64, heads []int64) 
 	return t.Tx.History(ctx, workspace, heads)
 }
 
-func (t talliedTx) Past(ctx context.Context, heads []engine.Head) ([]event.Activity, error) {
+func (t talliedTx) Past(ctx context.Context, heads []engine.Head, bytes int64) ([]event.Activity, int, error) {
 	t.calls["Past"]++
-	return t.Tx.Past(ctx, heads)
+	return t.Tx.Past(ctx, heads, bytes)
 }
 
-func (t talliedTx) Anonymous(ctx context.Context, refs []engine.AnonymousRef) ([]event.Activity, error) {
+func (t talliedTx) Anonymous(ctx context.Context, refs []engine.AnonymousRef, bytes int64) ([]event.Activity, int, error) {
 	t.calls["Anonymous"]++
-	return t.Tx.Anonymous(ctx, refs)
+	return t.Tx.Anonymous(ctx, refs, bytes)
 }
 
 func (t talliedTx) Deliveries(ctx context.Context, refs []engine.DeliveryRef) ([]delivery.Delivery, error) {

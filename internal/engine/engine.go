@@ -65,6 +65,7 @@ type Options struct {
 	LeaseTTL    time.Duration // default 10 s: after a crash another node takes over within this time and a tenth of it
 	ClaimLease  time.Duration // default 60 s: a claimed delivery without outcome by then is unknown
 	MaxOps      int           // default 4,096: ops of one transaction, about
+	Histories   int64         // default 64 MiB: bytes of merged people's, and of nobody's, activities that one transaction reads, about
 	SweepChunk  int           // default 500: people of one sweep step
 	LogRetained time.Duration // default 6 h: how far trimming stays behind the checkpoint
 	Retained    time.Duration // default 30 days: how long decisions and events of nobody are kept
@@ -88,6 +89,7 @@ func New(o Options) *Engine {
 	o.LeaseTTL = cmpOr(o.LeaseTTL, 10*time.Second)
 	o.ClaimLease = cmpOr(o.ClaimLease, time.Minute)
 	o.MaxOps = cmpOr(o.MaxOps, 4096)
+	o.Histories = cmpOr(o.Histories, 64<<20)
 	o.SweepChunk = cmpOr(o.SweepChunk, 500)
 	o.LogRetained = cmpOr(o.LogRetained, 6*time.Hour)
 	o.Retained = cmpOr(o.Retained, 30*24*time.Hour)

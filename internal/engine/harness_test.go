@@ -120,7 +120,8 @@ type world struct {
 	eng *engine.Engine
 	ws  int64
 
-	store engine.Store // what the engine sees; db unless a test sets another before start
+	store     engine.Store // what the engine sees; db unless a test sets another before start
+	histories int64        // of engine.Options
 
 	mu  sync.Mutex
 	now time.Time
@@ -147,7 +148,7 @@ func (w *world) start() {
 	w.t.Helper()
 	w.eng = engine.New(engine.Options{
 		Store: w.store, Log: w.log, Deliver: w.out, Secret: w.db.Secret(), Owner: "test", Alone: true,
-		Now: w.clock, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Now: w.clock, Histories: w.histories, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err := w.eng.Start(w.t.Context()); err != nil {
 		w.t.Fatal(err)

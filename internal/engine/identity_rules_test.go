@@ -3,6 +3,7 @@ package engine_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -151,4 +152,65 @@ func TestChainOfMerges(t *testing.T) {
 			t.Errorf("calls of a chain of few merges and of a long one (-few +long):\n%s", diff)
 		}
 	})
+}
+
+// TestLargeHistories holds that merges and anonymous ids whose events are too much for one transaction are spread over several
+// and lose nothing, and that of one which is too much by itself the newest events come along.
+func TestLargeHistories(t *testing.T) {
+	t.Parallel()
+	data := parse(t, `{"text":"`+strings.Repeat("x", 1000)+`"}`)
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.eng.Stop()
+		w.histories = 4000 // three events, or those of one person
+		w.start()
+		const n = 8
+		who := func(kind string, i int) string { return fmt.Sprint(kind, i) }
+		var events, joins []ingest.Op
+		for i := range n {
+			for e := range 2 {
+				at := ingest.EventPayload{Type: uint8(event.Track), Name: fmt.Sprint("e", e), Data: data}
+				at.By = ingest.By{ID: who("secondary", i)}
+				events = append(events, w.op(ingest.Event, at))
+				at.By, at.Anonymous = ingest.By{}, who("visitor", i)
+				events = append(events, w.op(ingest.Event, at))
+			}
+			merge := ingest.MergePayload{Primary: ingest.By{ID: who("primary", i)}, Secondary: ingest.By{ID: who("secondary", i)}}
+			events = append(events, w.op(ingest.Identify, ingest.IdentifyPayload{By: merge.Primary}))
+			visitor := parse(t, `{"anonymous_id":"`+who("visitor", i)+`"}`)
+			joins = append(joins, w.op(ingest.Merge, merge), w.op(ingest.Identify, ingest.IdentifyPayload{By: ingest.By{ID: who("known", i)}, Attributes: visitor}))
+		}
+		w.do(events...)
+		w.do(joins...)
+		for i := range n {
+			for _, kind := range []string{"primary", "known"} {
+				if got := w.events(who(kind, i)); !slices.Equal(got, []string{"e1", "e0"}) {
+					t.Errorf("%s %d has events %q, want two", kind, i, got)
+				}
+			}
+		}
+		for e := range 5 {
+			w.do(w.op(ingest.Event, ingest.EventPayload{By: ingest.By{ID: "much"}, Type: uint8(event.Track), Name: fmt.Sprint("m", e), Data: data}))
+		}
+		w.identify("more", `{}`)
+		w.do(w.op(ingest.Merge, ingest.MergePayload{Primary: ingest.By{ID: "more"}, Secondary: ingest.By{ID: "much"}}))
+		if got := w.events("more"); !slices.Equal(got, []string{"m4", "m3", "m2"}) {
+			t.Errorf("of the large history %q came along, want the newest three", got)
+		}
+	})
+}
+
+// events names the person's events, newest first.
+func (w *world) events(by string) (names []string) {
+	w.t.Helper()
+	history, _, err := w.db.Timeline(w.t.Context(), w.ws, app.ActivityQuery{From: w.person(by).LastActivity, Limit: 1000})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, a := range history {
+		if a.Type == event.Track {
+			names = append(names, a.Name)
+		}
+	}
+	return names
 }

@@ -430,11 +430,11 @@ func (t crashingTx) People(ctx context.Context, refs []person.Ref) ([]*person.Do
 }
 
 // Past is part of engine.Tx.
-func (t crashingTx) Past(ctx context.Context, heads []engine.Head) ([]event.Activity, error) {
+func (t crashingTx) Past(ctx context.Context, heads []engine.Head, bytes int64) ([]event.Activity, int, error) {
 	if err := t.c.step(false); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return t.Tx.Past(ctx, heads)
+	return t.Tx.Past(ctx, heads, bytes)
 }
 
 // Write is part of engine.Tx. It fails before its statements, and once more behind them.

@@ -14,7 +14,7 @@ import (
 
 const (
 	mergeRetain = 30 * 24 * 60 * 60 * 1000 // ms: how old a merged person's events may be to come along (track-api §5)
-	mergeStep   = 256                      // merges of one batch, which bounds the histories in memory
+	mergeStep   = 256                      // merges of one batch
 )
 
 // merge makes the secondary person a part of the primary one. The primary must exist, or nothing happens but an activity.
@@ -263,21 +263,26 @@ func (b *batch) depart(s *subject) {
 // loadPast reads the latest history of the people whom merges may mean by their secondary.
 func (b *batch) loadPast(ctx context.Context, tx Tx, works []*work) error {
 	var heads []Head
+	var refs []person.Ref
 	b.meant(works, (*work).absorbs, func(w *work, s *subject) {
-		if _, loaded := b.past[s.doc.Ref]; loaded {
+		if _, seen := b.past[s.doc.Ref]; seen {
 			return
 		}
 		b.past[s.doc.Ref] = nil
 		if s.doc.LastActivity != 0 {
 			heads = append(heads, Head{Workspace: s.doc.Workspace, Seq: s.doc.LastActivity, Since: w.now - mergeRetain})
+			refs = append(refs, s.doc.Ref)
 		}
 	})
 	if len(heads) == 0 {
 		return nil
 	}
-	rows, err := tx.Past(ctx, heads)
+	rows, taken, err := tx.Past(ctx, heads, b.p.e.o.Histories)
 	if err != nil {
 		return err
+	}
+	for _, ref := range refs[taken:] {
+		delete(b.past, ref)
 	}
 	for _, a := range rows {
 		ref := person.Ref{Workspace: a.Workspace, Ordinal: a.Person}
@@ -294,10 +299,11 @@ func (w *work) absorbs() []person.Identifier {
 	return []person.Identifier{w.secondary}
 }
 
-// ready reports whether everything that the op needs was loaded: when ops before it in the batch have changed whom its
-// identifiers mean, and there were too many whom they might, it was not, and the op has to wait for the next batch.
+// ready reports whether everything that the op needs was loaded. It was not when ops before it in the batch have changed whom
+// its identifiers mean, and there were too many whom they might, or when histories are too large together: the op has to wait
+// for the next batch.
 func (b *batch) ready(w *work) bool {
-	if !b.relationsLoaded(w) {
+	if !b.relationsLoaded(w) || b.unread[w.anonymous] && b.keys[w.anonymous] == 0 {
 		return false
 	}
 	s := b.find(w.t, w.secondary)

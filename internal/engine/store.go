@@ -67,10 +67,12 @@ type Tx interface {
 	// History walks the chains of activities of one type and name from their heads, newest first within each chain.
 	History(ctx context.Context, workspace int64, heads []int64) ([]event.Activity, error)
 	// Past walks people's activities from their heads down to the newest one that was received before Since, and returns
-	// their events and messages. A person's first 10,000 activities are walked.
-	Past(ctx context.Context, heads []Head) ([]event.Activity, error)
-	// Anonymous reads nobody's events under anonymous ids that were received at or after Since, the newest 10,000 of each.
-	Anonymous(ctx context.Context, refs []AnonymousRef) ([]event.Activity, error)
+	// their events and messages. A person's first 10,000 activities are walked. taken is how many of the heads were read: those
+	// whose activities weigh no more than bytes together, and at least the first, whose oldest are left out if need be.
+	Past(ctx context.Context, heads []Head, bytes int64) (all []event.Activity, taken int, err error)
+	// Anonymous reads nobody's events under anonymous ids that were received at or after Since, the newest 10,000 of each,
+	// bounded in bytes as Past.
+	Anonymous(ctx context.Context, refs []AnonymousRef, bytes int64) (all []event.Activity, taken int, err error)
 	// Timers lists up to limit timers of a workspace due at or before until, by due time, then person, kind, ref.
 	Timers(ctx context.Context, workspace, until int64, limit int) ([]timer.Timer, error)
 	// NextTimer is the earliest due time of a workspace's timers, 0 if there is none.
