@@ -38,6 +38,7 @@ type Call struct {
 	onceKey   string // it
 	stamped   uint64 // ops
 	mine, was *claim // the claim of this call; that of the same request, sent before
+	looked    bool   // for was
 }
 
 // Param returns a percent-decoded parameter of the path, "" if the route has none of that name.

@@ -225,21 +225,11 @@ func (c *Call) Append(log Appender, partition int32, ops ...ingest.Op) (ingest.P
 	if c.once == nil || len(ops) == 0 {
 		return log.Append(c.R.Context(), partition, ops...)
 	}
-	for c.mine == nil && c.was == nil {
-		known, err := c.claim()
-		if err != nil {
-			return ingest.Position{}, err
-		}
-		if known != nil && known.taken {
-			c.was = known
-		}
+	again, err := c.Repeated(ops[0].Workspace)
+	if err != nil {
+		return ingest.Position{}, err
 	}
-	if c.was == nil {
-		if err := c.lookUp(ops[0].Workspace); err != nil {
-			return ingest.Position{}, err
-		}
-	}
-	if c.was != nil {
+	if again {
 		c.stamp(ops, c.was)
 		c.W.Header().Set(replayed, "true")
 		return c.was.pos, nil
@@ -250,6 +240,30 @@ func (c *Call) Append(log Appender, partition int32, ops ...ingest.Op) (ingest.P
 		c.mine.taken, c.mine.pos = true, pos
 	}
 	return pos, err
+}
+
+// Repeated reports whether the call's request was carried out before, under its Idempotency-Key in this workspace. Another
+// request under the key is a Conflict.
+func (c *Call) Repeated(workspace int64) (bool, error) {
+	if c.once == nil || c.looked {
+		return c.was != nil, nil
+	}
+	for c.mine == nil && c.was == nil {
+		known, err := c.claim()
+		if err != nil {
+			return false, err
+		}
+		if known != nil && known.taken {
+			c.was = known
+		}
+	}
+	if c.was == nil {
+		if err := c.lookUp(workspace); err != nil {
+			return false, err
+		}
+	}
+	c.looked = true
+	return c.was != nil, nil
 }
 
 // Replayed reports whether Append found the call's request carried out before.

@@ -178,3 +178,9 @@ func (db *DB) ObjectsOf(ctx context.Context, who person.Ref, after int64, limit 
 func (db *DB) PeopleOf(ctx context.Context, ws, number, after int64, limit int) ([]Related, error) {
 	return list(ctx, db, relatedSQL+`r.object = $2 AND r.person > $3 ORDER BY r.person LIMIT $4`, []any{ws, number, after, int64(limit)}, scanRelated)
 }
+
+// HasRelationship tells whether a person and an object are related.
+func (db *DB) HasRelationship(ctx context.Context, who person.Ref, object int64) (bool, error) {
+	const sql = `SELECT 1 FROM relationships WHERE workspace = $1 AND person = $2 AND object = $3`
+	return db.queryOne(ctx, sql, []any{who.Workspace, int64(who.Ordinal), object}, new(int64))
+}

@@ -76,7 +76,7 @@ func (n *nodes) node() *api.Mux {
 			Keys: n.Keys, Now: n.Now, Log: log, Session: surface.Session,
 			Once: api.NewOnce(n.DB, func(ctx context.Context, ws int64) { n.Fresh(ctx, ws) }),
 		},
-		track.Routes(track.Options{Log: n, Keys: n.Keys, Deliveries: n.DB}),
+		track.Routes(track.Options{Log: n, Keys: n.Keys, Deliveries: n.DB, State: n.DB, Fresh: n.Fresh}),
 		app.Routes(app.Options{Store: n.DB, Log: n, Secret: secret, Fresh: n.Fresh, Applied: n.Applied}),
 		pipelines.Routes(pipelines.Options{Log: n, Keys: n.Keys}),
 		surface.Routes(),
@@ -265,6 +265,31 @@ func TestOnceTrouble(t *testing.T) {
 		n.Sent(1)
 		if got, err := db.CountSent(t.Context(), n.Workspace.ID); err != nil || got != 1 {
 			t.Errorf("%d mails, want 1: %v", got, err)
+		}
+	})
+}
+
+// TestOnceStrict holds that what a request has done is no reason to refuse it when it is sent again to a server that remembers
+// nothing: in strict mode a second deletion would find nobody.
+func TestOnceStrict(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		n := newNodes(t, db)
+		n.Do(n.Identify("ada", `{}`))
+		for _, want := range []struct {
+			key      string
+			status   int
+			replayed string
+		}{{"k", 200, ""}, {"k", 200, "true"}, {"other", 404, ""}} {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodDelete, "/api/v1/customers/ada", nil)
+			r.SetBasicAuth(site, trackKey)
+			r.Header.Set("X-Strict-Mode", "1")
+			r.Header.Set("Idempotency-Key", want.key)
+			w := httptest.NewRecorder()
+			n.node().ServeHTTP(w, r)
+			if got := w.Header().Get("Idempotent-Replayed"); w.Code != want.status || got != want.replayed {
+				t.Errorf("with key %q: %d %s, replayed %q, want %d, %q", want.key, w.Code, w.Body, got, want.status, want.replayed)
+			}
 		}
 	})
 }

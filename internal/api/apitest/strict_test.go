@@ -13,6 +13,7 @@ import (
 	"rapport.example/internal/api/track"
 	"rapport.example/internal/event"
 	"rapport.example/internal/ingest"
+	"rapport.example/internal/object"
 	"rapport.example/internal/store"
 	"rapport.example/internal/store/storetest"
 )
@@ -57,12 +58,21 @@ func TestStrict(t *testing.T) {
 		"segment, by condition": {call{"POST", "/api/v1/segments/2/add_customers", `{"ids":["ada"]}`}, 400, "not manual"},
 		"segment":               {call{"POST", "/api/v1/segments/1/add_customers", `{"ids":["ada"]}`}, 200, ""},
 		"delivery, v2":          {v2(`{"type":"delivery","action":"event","identifiers":{"id":"none"},"name":"opened","attributes":{"device_token":"t"}}`), 404, "no such delivery"},
+		"object, cio":           {v2(`{"type":"object","action":"identify","identifiers":{"cio_object_id":"none"},"attributes":{"a":"1"}}`), 404, "no such object"},
+		"object":                {v2(`{"type":"object","action":"identify","identifiers":{"object_type_id":"1","object_id":"new"},"attributes":{"a":"1"}}`), 200, ""},
+		"object, delete none":   {v2(`{"type":"object","action":"delete","identifiers":{"object_type_id":"1","object_id":"none"}}`), 404, "no such object"},
+		"object, suppressed":    {v2(`{"type":"object","action":"add_relationships","identifiers":{"object_type_id":"1","object_id":"acme"},"cio_relationships":[{"identifiers":{"id":"gone"}}]}`), 409, "suppressed"},
+		"object, person's cio":  {v2(`{"type":"object","action":"add_relationships","identifiers":{"object_type_id":"1","object_id":"acme"},"cio_relationships":[{"identifiers":{"cio_id":"` + unknown[4:] + `"}}]}`), 404, "no such person"},
+		"unrelate, none":        {v2(`{"type":"person","action":"delete_relationships","identifiers":{"id":"bob"},"cio_relationships":[{"identifiers":{"object_type_id":"1","object_id":"acme"}}]}`), 404, "no such relationship"},
+		"identify and relate":   {v2(`{"type":"person","action":"identify","identifiers":{"id":"ada"},"attributes":{"b":1},"cio_relationships":[{"identifiers":{"cio_object_id":"none"}}]}`), 404, "no such object"},
+		"relate":                {v2(`{"type":"person","action":"add_relationships","identifiers":{"id":"new"},"cio_relationships":[{"identifiers":{"object_type_id":"1","object_id":"acme"}}]}`), 200, ""},
 	}
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		n := newNodes(t, db)
 		n.Define(segments)
 		n.Do(n.Identify("ada", `{"email":"ada@example.com"}`), n.Op(ingest.Identify, ingest.IdentifyPayload{By: ingest.By{Email: "bob@example.com"}}),
-			n.Op(ingest.Suppress, ingest.PersonPayload{By: ingest.By{ID: "gone"}}))
+			n.Op(ingest.Suppress, ingest.PersonPayload{By: ingest.By{ID: "gone"}}),
+			n.Op(ingest.Object, ingest.ObjectPayload{Object: object.Key{Type: 1, ID: "acme"}}))
 		mux, err := api.NewMux(api.Options{Keys: n.Keys, Now: n.Now, Log: slog.New(slog.DiscardHandler)},
 			track.Routes(track.Options{Log: n, Keys: n.Keys, Deliveries: db, State: db, Fresh: n.Fresh}))
 		if err != nil {

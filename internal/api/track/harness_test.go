@@ -28,6 +28,7 @@ import (
 	"rapport.example/internal/definition"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/ingest"
+	objects "rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/store"
 	"rapport.example/internal/store/storetest"
@@ -121,6 +122,14 @@ func (s stateOf) FindPerson(ctx context.Context, _ int64, by person.Identifier) 
 
 func (s stateOf) IsSuppressed(ctx context.Context, _ int64, by person.Identifier) (bool, error) {
 	return s.e.w.DB.IsSuppressed(ctx, s.e.w.Workspace.ID, by)
+}
+
+func (s stateOf) FindObject(ctx context.Context, _ int64, k objects.Key) (*objects.Object, error) {
+	return s.e.w.DB.FindObject(ctx, s.e.w.Workspace.ID, k)
+}
+
+func (s stateOf) HasRelationship(ctx context.Context, who person.Ref, object int64) (bool, error) {
+	return s.e.w.DB.HasRelationship(ctx, who, object)
 }
 
 func (s stateOf) CurrentDefinitions(ctx context.Context, _ int64, kind string) ([]definition.Row, error) {

@@ -2,6 +2,7 @@ package track
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 
@@ -9,6 +10,7 @@ import (
 	"rapport.example/internal/definition"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/ingest"
+	objects "rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/value"
 )
@@ -21,6 +23,10 @@ type State interface {
 	IsSuppressed(ctx context.Context, workspace int64, by person.Identifier) (bool, error)
 	// CurrentDefinitions lists the living definitions of a kind.
 	CurrentDefinitions(ctx context.Context, workspace int64, kind string) ([]definition.Row, error)
+	// FindObject is nil if there is no such object.
+	FindObject(ctx context.Context, workspace int64, k objects.Key) (*objects.Object, error)
+	// HasRelationship tells whether a person and an object, by its number, are related.
+	HasRelationship(ctx context.Context, who person.Ref, object int64) (bool, error)
 }
 
 // applicable refuses in strict mode what would be accepted and not applied as things stand, once everything that was
@@ -33,6 +39,9 @@ func (s *surface) applicable(c *api.Call, kind ingest.Kind, payload value.Value)
 	if s.o.Fresh != nil {
 		_ = s.o.Fresh(c.R.Context(), c.Workspace) // late is better than not at all: what is there is looked at
 	}
+	if again, err := c.Repeated(c.Workspace); err != nil || again {
+		return err // what the first request of this Idempotency-Key did is no reason to refuse the second
+	}
 	o := ingest.Op{Kind: kind, Payload: payload}
 	switch kind {
 	case ingest.Identify:
@@ -40,7 +49,14 @@ func (s *surface) applicable(c *api.Call, kind ingest.Kind, payload value.Value)
 		if err := s.free(c, p.By); err != nil {
 			return err
 		}
-		return s.identifiable(c, &p)
+		if err := s.identifiable(c, &p); err != nil || len(p.Relate) == 0 {
+			return err
+		}
+		var rel ingest.RelatePayload
+		if err := json.Unmarshal(p.Relate, &rel); err != nil {
+			return err
+		}
+		return s.ends(c, p.By, objects.Key{}, rel.Relations, rel.Drop)
 	case ingest.Event:
 		by := ingest.ReadEvent(payload).By
 		return errors.Join(s.free(c, by), s.there(c, "cio_id", onlyCIO(by)))
@@ -77,6 +93,21 @@ func (s *surface) applicable(c *api.Call, kind ingest.Kind, payload value.Value)
 			return err
 		}
 		return s.manual(c, p.Segment)
+	case ingest.Object, ingest.DeleteObject:
+		p, err := ingest.Decode[ingest.ObjectPayload](&o)
+		if err != nil {
+			return err
+		}
+		if err := s.objectThere(c, "identifiers", p.Object, kind == ingest.DeleteObject); err != nil {
+			return err
+		}
+		return s.ends(c, ingest.By{}, p.Object, p.Relations, false)
+	case ingest.Relate, ingest.Unrelate:
+		p, err := ingest.Decode[ingest.RelatePayload](&o)
+		if err != nil {
+			return err
+		}
+		return s.ends(c, p.By, p.Object, p.Relations, kind == ingest.Unrelate)
 	case ingest.Metric:
 		p, err := ingest.Decode[ingest.MetricPayload](&o)
 		if err != nil || p.Public == "" {
@@ -189,6 +220,66 @@ func (s *surface) mergeable(c *api.Call, p *ingest.MergePayload) error {
 		return err
 	}
 	return s.there(c, "secondary", p.Secondary)
+}
+
+// objectThere asks for the object that a key finds: any that must be there, else one named by cio_object_id, for others come to be.
+func (s *surface) objectThere(c *api.Call, field string, k objects.Key, must bool) error {
+	if k == (objects.Key{}) || k.CIO == "" && !must {
+		return nil
+	}
+	o, err := s.o.State.FindObject(c.R.Context(), c.Workspace, k)
+	if err == nil && o == nil {
+		err = notThere(field, "there is no such object")
+	}
+	return err
+}
+
+// ends asks for the ends of relationships, of which by or k is one of each; those that are to be dropped must be there.
+func (s *surface) ends(c *api.Call, by ingest.By, k objects.Key, all []ingest.Relation, drop bool) error {
+	for _, r := range all {
+		if by != (ingest.By{}) {
+			r.By = by
+		}
+		if k != (objects.Key{}) {
+			r.Object = k
+		}
+		if err := s.free(c, r.By); err != nil {
+			return err
+		}
+		if drop && r.By != (ingest.By{}) {
+			if err := s.related(c, r); err != nil {
+				return err
+			}
+			continue
+		}
+		err := s.objectThere(c, "cio_object_id", r.Object, drop)
+		if err == nil {
+			err = s.there(c, "cio_id", onlyCIO(r.By))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// related asks for a relationship.
+func (s *surface) related(c *api.Call, r ingest.Relation) error {
+	d, err := s.o.State.FindPerson(c.R.Context(), c.Workspace, r.By.Identifier())
+	if err != nil {
+		return err
+	}
+	o, err := s.o.State.FindObject(c.R.Context(), c.Workspace, r.Object)
+	if err != nil {
+		return err
+	}
+	if d != nil && o != nil {
+		has, err := s.o.State.HasRelationship(c.R.Context(), d.Ref, o.Number)
+		if err != nil || has {
+			return err
+		}
+	}
+	return notThere("cio_relationships", "there is no such relationship")
 }
 
 // manual asks for a segment whose members are set by hand.
