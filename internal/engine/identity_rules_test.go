@@ -154,6 +154,27 @@ func TestChainOfMerges(t *testing.T) {
 	})
 }
 
+// TestMergedRemovals holds that what was removed of a merged person stays removed: an older write does not bring it back.
+func TestMergedRemovals(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		p, s, now := ingest.By{ID: "p"}, ingest.By{ID: "s"}, epoch.Unix()
+		set := func(by ingest.By, attributes string, at int64) ingest.Op {
+			return w.op(ingest.Identify, ingest.IdentifyPayload{By: by, Attributes: parse(t, attributes), Timestamp: at})
+		}
+		w.do(
+			set(p, `{"kept":1}`, now-50), set(s, `{"a":1,"b":1,"kept":2}`, now-100), set(s, `{"a":null,"b":null,"kept":null}`, now-10),
+			w.op(ingest.Merge, ingest.MergePayload{Primary: p, Secondary: s}),
+			set(p, `{"a":2}`, now-20), set(p, `{"b":2,"kept":3}`, now-5),
+		)
+		d := w.person("p")
+		if a, b, kept := d.Get("a"), string(d.Get("b")), string(d.Get("kept")); a != nil || b != "2" || kept != "3" {
+			t.Errorf("a is %s, b is %s, kept is %s; want none, 2 and 3", a, b, kept)
+		}
+	})
+}
+
 // TestLargeHistories holds that merges and anonymous ids whose events are too much for one transaction are spread over several
 // and lose nothing, and that of one which is too much by itself the newest events come along.
 func TestLargeHistories(t *testing.T) {

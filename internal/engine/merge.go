@@ -119,6 +119,11 @@ func (b *batch) receiveAttributes(p, s *subject) (changed []change, left int64) 
 		case person.Same, person.Stale:
 		}
 	}
+	for _, d := range s.doc.Removed { // what was removed of s is not brought back by an older write to p either
+		if p.doc.Get(d.Name) == nil {
+			p.doc.MarkRemoved(d.Name, d.At)
+		}
+	}
 	return changed, left
 }
 

@@ -25,10 +25,12 @@ func (db *DB) SaveMail(ctx context.Context, m Mail) error { return db.mails.do(c
 
 const (
 	insertMail = `INSERT INTO mailbox (workspace, delivery, person, sender, recipient, subject, source, created) `
-	// Locking the person's row makes a deletion either see the mail, or be seen.
+	// Locking the person's row makes a deletion either see the mail, or be seen. The person of a delivery is who has it now:
+	// somebody may have been merged since it was claimed.
 	insertPersonsMail = `WITH k (workspace, delivery, person, sender, recipient, subject, source, created) AS ({rows}) ` + insertMail + `
-		SELECT k.workspace, k.delivery, k.person, k.sender, k.recipient, k.subject, k.source, k.created
-		FROM k CROSS JOIN people p WHERE p.workspace = k.workspace AND p.person = k.person`
+		SELECT k.workspace, k.delivery, p.person, k.sender, k.recipient, k.subject, k.source, k.created
+		FROM k LEFT JOIN deliveries d ON d.workspace = k.workspace AND d.id = k.delivery
+		CROSS JOIN people p WHERE p.workspace = k.workspace AND p.person = coalesce(d.person, k.person)`
 )
 
 func (db *DB) saveMails(ctx context.Context, mails []Mail) error {
@@ -77,7 +79,19 @@ type group[T any] struct {
 	running sync.WaitGroup
 }
 
+// do adds an item and waits until it is flushed.
 func (g *group[T]) do(ctx context.Context, item T) error {
+	done := g.add(item)
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err() // the item may still be written
+	}
+}
+
+// add gives the channel that says what became of the item.
+func (g *group[T]) add(item T) <-chan error {
 	done := make(chan error, 1)
 	g.mu.Lock()
 	g.items, g.waiters = append(g.items, item), append(g.waiters, done)
@@ -86,12 +100,7 @@ func (g *group[T]) do(ctx context.Context, item T) error {
 		g.running.Go(g.run)
 	}
 	g.mu.Unlock()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err() // the item may still be written
-	}
+	return done
 }
 
 // run flushes until nothing is left.

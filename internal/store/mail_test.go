@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rapport.example/internal/delivery"
 	"rapport.example/internal/engine"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/person"
@@ -44,6 +45,27 @@ func TestSaveMail(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_ = db.SaveMail(ctx, store.Mail{}) // either way is right; Close must wait for it
+	})
+}
+
+// TestSaveMailOfMerged: a mail that was claimed before its person was merged belongs to whom they were merged into.
+func TestSaveMailOfMerged(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		l := lease(t, db)
+		write(t, db, l, &engine.Changes{
+			PutPeople:     []*person.Document{doc(1, 2), doc(1, 3)},
+			NewDeliveries: []delivery.Delivery{{Workspace: 1, ID: 7, Public: "p", Person: 2}},
+		})
+		write(t, db, l, &engine.Changes{
+			Moves: []engine.Move{{Workspace: 1, From: 2, To: 3}}, DropPeople: []engine.DropPerson{{Ref: person.Ref{Workspace: 1, Ordinal: 2}}},
+		})
+		if err := db.SaveMail(t.Context(), store.Mail{Workspace: 1, Delivery: 7, Person: 2, Source: []byte("m")}); err != nil {
+			t.Fatal(err)
+		}
+		if n := count(t, db, `mailbox WHERE person = 3`); n != 1 {
+			t.Errorf("%d mails of the person who is left, want 1", n)
+		}
 	})
 }
 

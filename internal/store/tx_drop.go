@@ -29,7 +29,14 @@ const (
 		WHERE (workspace, person) IN ({rows})`
 )
 
-// dropBulk deletes people with everything that is theirs but their identifiers, which are DropKeys.
+// dropPeopleBulk deletes people's documents. It comes before moveBulk and dropBulk: it waits for a mail that is just being
+// saved for one of them (insertPersonsMail), and what comes after it then sees that mail.
+func dropPeopleBulk(c *engine.Changes) []bulk {
+	refs := refSet(col(c.DropPeople, func(d engine.DropPerson) person.Ref { return d.Ref }))
+	return []bulk{{`DELETE FROM people WHERE (workspace, person) IN ({rows})`, refs}}
+}
+
+// dropBulk deletes everything that is deleted people's but their documents and their identifiers, which are DropKeys.
 func dropBulk(c *engine.Changes) []bulk {
 	refs := refSet(col(c.DropPeople, func(d engine.DropPerson) person.Ref { return d.Ref }))
 	return []bulk{
@@ -40,6 +47,5 @@ func dropBulk(c *engine.Changes) []bulk {
 		{`DELETE FROM relationships WHERE (workspace, person) IN ({rows})`, refs},
 		{blankDeliveries, refs},
 		{`DELETE FROM mailbox WHERE (workspace, person) IN ({rows})`, refs},
-		{`DELETE FROM people WHERE (workspace, person) IN ({rows})`, refs},
 	}
 }
