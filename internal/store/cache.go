@@ -8,7 +8,8 @@ import (
 	"rapport.example/internal/person"
 )
 
-// cacheRoom is about how many bytes the caches of all partitions of this process may hold.
+// cacheRoom is about how many bytes the cache of a process's first partition may hold; the second's has room for half of
+// that, the n-th's for an n-th: four together for twice cacheRoom. Few partitions are busy, and one has to have room.
 const cacheRoom = 160 << 20
 
 // cache holds what a partition's owner has read and written lately: whom a key finds, documents and live journeys in
