@@ -51,7 +51,7 @@ func (c *demoCmd) Run(ctx context.Context, a *app) error {
 			fmt.Fprintln(a.err, "rapport: the scratch folder was not removed:", err)
 		}
 	}()
-	o := config.Serve{Data: dir, Listen: c.Listen, Limits: "off", LogLevel: c.LogLevel, LogFormat: "text", Region: "us"}
+	o := config.Serve{Data: dir, Listen: c.Listen, Limits: "off", LogLevel: c.LogLevel, LogFormat: "text", Region: "us", ArchiveDays: 30}
 	serve, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	ready, ended := make(chan server.Info, 1), make(chan error, 1)

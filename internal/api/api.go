@@ -65,4 +65,5 @@ const (
 	LimitSend
 	LimitOpen // of routes without a key: a bucket for each client address
 	LimitPipelines
+	LimitArchive // of archived messages: a day's worth (UTC), which starts anew with the next
 )

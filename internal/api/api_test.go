@@ -286,6 +286,32 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
+// TestDailyLimit: so many a day and workspace, anew with the next day of UTC; its error does not say when to come back.
+func TestDailyLimit(t *testing.T) {
+	t.Parallel()
+	l := NewLimiter(Limits{Archive: 3})
+	now := time.Date(2026, 3, 4, 23, 59, 30, 0, time.UTC)
+	look := func(ws int64, ok bool, left, reset string) {
+		t.Helper()
+		h := http.Header{}
+		err := l.Allow(h, ws, LimitArchive, now)
+		if got := []string{h.Get("RateLimit-Limit"), h.Get("RateLimit-Remaining"), h.Get("RateLimit-Reset")}; (err == nil) != ok || !cmp.Equal(got, []string{"3", left, reset}) {
+			t.Errorf("%v, %v, want %v, %s left, %s s", err, got, ok, left, reset)
+		}
+		var e *fault.Error
+		if !ok && (!errors.As(err, &e) || e.Kind != fault.RateLimited || e.RetryAfter >= 0) {
+			t.Errorf("error %#v", err)
+		}
+	}
+	look(1, true, "2", "30")
+	look(1, true, "1", "30")
+	look(1, true, "0", "30")
+	look(1, false, "0", "30")
+	look(2, true, "2", "30")
+	now = now.Add(30 * time.Second)
+	look(1, true, "2", "86400")
+}
+
 func TestCursor(t *testing.T) {
 	t.Parallel()
 	c := NewCursor([]byte("secret"))

@@ -20,6 +20,7 @@ func (m *Mux) fail(c *Call, shape Shape, err error) {
 	switch e := public(firstOf(err)); {
 	case status == http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", challenge(c.Route))
+	case e.RetryAfter < 0: // to try again soon is no use
 	case e.RetryAfter > 0:
 		h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(e.RetryAfter.Seconds())))))
 	case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:

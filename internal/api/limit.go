@@ -13,15 +13,16 @@ import (
 	"rapport.example/internal/fault"
 )
 
-// Limits are requests per second per workspace, for this process; of Open per client address. 0 = none.
-type Limits struct{ Track, App, Send, Open, Pipelines float64 }
+// Limits are requests per second per workspace, for this process; of Open per client address, of Archive per day. 0 = none.
+type Limits struct{ Track, App, Send, Open, Pipelines, Archive float64 }
 
 // maxAddresses bounds the client addresses that a Limiter remembers; when there are more it begins anew.
 const maxAddresses = 10_000
 
 // Limiter counts requests per workspace and class in token buckets that hold one second's worth.
 type Limiter struct {
-	limits  [LimitPipelines + 1]float64
+	limits  [LimitArchive + 1]float64
+	daily   daily
 	mu      sync.RWMutex
 	buckets map[bucketKey]*rate.Limiter
 	open    int // buckets of addresses
@@ -36,7 +37,7 @@ type bucketKey struct {
 // NewLimiter returns a limiter with all buckets full.
 func NewLimiter(l Limits) *Limiter {
 	return &Limiter{
-		limits:  [...]float64{LimitTrack: l.Track, LimitApp: l.App, LimitSend: l.Send, LimitOpen: l.Open, LimitPipelines: l.Pipelines},
+		limits:  [...]float64{LimitTrack: l.Track, LimitApp: l.App, LimitSend: l.Send, LimitOpen: l.Open, LimitPipelines: l.Pipelines, LimitArchive: l.Archive},
 		buckets: map[bucketKey]*rate.Limiter{},
 	}
 }
@@ -65,6 +66,9 @@ func (l *Limiter) allow(h http.Header, k bucketKey, now time.Time) error {
 	limit := l.limits[k.class]
 	if limit <= 0 {
 		return nil
+	}
+	if k.class == LimitArchive {
+		return l.daily.allow(h, k.workspace, limit, now)
 	}
 	b := l.bucket(k, limit)
 	ok, left := b.AllowN(now, 1), b.TokensAt(now)

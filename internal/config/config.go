@@ -22,6 +22,8 @@ type Serve struct {
 	LimitSend      float64 `help:"Transactional sends per second and workspace; 0 = none. Default: ${default}." default:"100" env:"RAPPORT_LIMIT_SEND" placeholder:"N"`
 	LimitOpen      float64 `help:"Reports about messages, which need no key, per second and client address; 0 = none. Default: ${default}." default:"100" env:"RAPPORT_LIMIT_OPEN" placeholder:"N"`
 	LimitPipelines float64 `help:"Pipelines API requests per second and workspace; 0 = none. Default: ${default}." default:"1000" env:"RAPPORT_LIMIT_PIPELINES" placeholder:"N"`
+	LimitArchive   float64 `help:"Archived messages read per day (UTC) and workspace; 0 = no limit. Default: ${default}." default:"100" env:"RAPPORT_LIMIT_ARCHIVE" placeholder:"N"`
+	ArchiveDays    int     `help:"Days for which it is kept what messages said; 0 = it is not kept. Default: ${default}." default:"30" env:"RAPPORT_ARCHIVE_DAYS" placeholder:"N"`
 	BaseURL        string  `name:"base-url" help:"Address under which people reach links in messages. Default: that of --listen." env:"RAPPORT_BASE_URL" placeholder:"URL"`
 	LogLevel       string  `help:"Least level that is logged: debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"RAPPORT_LOG_LEVEL"`
 	LogFormat      string  `help:"Form of log lines: text or json." enum:"text,json" default:"text" env:"RAPPORT_LOG_FORMAT"`
@@ -67,7 +69,7 @@ func (s *Serve) Validate() error {
 	for _, l := range []struct {
 		flag string
 		v    float64
-	}{{"--limit-track", s.LimitTrack}, {"--limit-app", s.LimitApp}, {"--limit-send", s.LimitSend}, {"--limit-open", s.LimitOpen}, {"--limit-pipelines", s.LimitPipelines}} {
+	}{{"--limit-track", s.LimitTrack}, {"--limit-app", s.LimitApp}, {"--limit-send", s.LimitSend}, {"--limit-open", s.LimitOpen}, {"--limit-pipelines", s.LimitPipelines}, {"--limit-archive", s.LimitArchive}, {"--archive-days", float64(s.ArchiveDays)}} {
 		if l.v < 0 {
 			return fault.Field(l.flag, "must be 0 or more")
 		}

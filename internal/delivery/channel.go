@@ -18,6 +18,7 @@ type Job struct {
 	From     *message.Sender // nil = Email.From is an address
 	Scope    message.Scope
 	Deadline time.Time // real time; before the claim's lease runs out
+	Unkept   bool      // what it says is not archived
 }
 
 // Channel hands one message over to a provider.

@@ -36,6 +36,7 @@ func (w *Worker) run(j waiting) {
 		_, out.Domain, _ = strings.Cut(Address(mail.From), "@")
 		out.Subject = mail.Subject
 		if r = w.allowed(j.Job, mail, &out); r.State == 0 {
+			w.archive(j.Job, mail)
 			r = w.send(j.Job, mail)
 		}
 		if r.State == Bounced && len(mail.To)+len(mail.CC)+len(mail.BCC) == 1 { // of several, any may be the one refused

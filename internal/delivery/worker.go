@@ -19,6 +19,8 @@ type Options struct {
 	Links  func(d *Delivery) message.Links
 	// Refused says why nothing is sent to an address from a sender's domain, "" if it is; nil = nobody refuses.
 	Refused func(ctx context.Context, workspace int64, address, domain string) (reason string, err error)
+	// Archive keeps what a message says as it is handed over; it must be quick. nil = nothing is kept.
+	Archive func(ctx context.Context, a Archive)
 	Now     func() time.Time // real time
 	Logger  *slog.Logger
 

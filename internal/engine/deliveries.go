@@ -260,6 +260,7 @@ func (b *batch) prepare(t *tenant, s *subject, d *delivery.Delivery) (*delivery.
 			return nil, why
 		}
 		job.Email, name = e, n
+		job.Unkept, _ = d.Data.Get("send").Get("disable_message_retention").Bool()
 	}
 	if s.doc.Unsubscribed && !job.Email.SendToUnsubscribed {
 		return nil, &refusal{delivery.Suppressed, "the person is unsubscribed"}

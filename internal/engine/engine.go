@@ -69,6 +69,7 @@ type Options struct {
 	SweepChunk  int           // default 500: people of one sweep step
 	LogRetained time.Duration // default 6 h: how far trimming stays behind the checkpoint
 	Retained    time.Duration // default 30 days: how long decisions and events of nobody are kept
+	Archived    time.Duration // default 30 days: how long archived messages are kept
 }
 
 // Engine owns partitions and applies their frames.
@@ -93,6 +94,7 @@ func New(o Options) *Engine {
 	o.SweepChunk = cmpOr(o.SweepChunk, 500)
 	o.LogRetained = cmpOr(o.LogRetained, 6*time.Hour)
 	o.Retained = cmpOr(o.Retained, 30*24*time.Hour)
+	o.Archived = cmpOr(o.Archived, 30*24*time.Hour)
 	return &Engine{o: o, applied: map[int32]uint64{}, waiters: map[int32]chan struct{}{}, failing: map[int32]error{}, ops: map[int32]int64{}}
 }
 

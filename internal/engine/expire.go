@@ -10,9 +10,11 @@ import (
 const (
 	expireEvery = 10 * time.Minute // between two looks at old rows
 	expireStep  = 2000             // rows of one transaction
+	archiveStep = 200              // archived messages of one transaction; they are large
 )
 
-// expire deletes decisions and events of nobody that are older than Options.Retained, the ids of events and the keys of requests, a bounded
+// expire deletes decisions and events of nobody that are older than Options.Retained, archived messages older than
+// Options.Archived, the ids of events and the keys of requests, a bounded
 // step at a time; while there is more, the next turn goes on.
 func (p *partition) expire(ctx context.Context) error {
 	now := p.e.o.Now()
@@ -30,7 +32,11 @@ func (p *partition) expire(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			more = more || n >= expireStep || keys == expireStep
+			said, err := tx.ExpireArchives(ctx, t.ID, t.Now(now)-p.e.o.Archived.Milliseconds(), archiveStep)
+			if err != nil {
+				return err
+			}
+			more = more || n >= expireStep || keys == expireStep || said == archiveStep
 		}
 		dropped, err := tx.DropEventIDs(ctx, dayOf(now.UnixMilli())-idDaysKept)
 		more = more || dropped

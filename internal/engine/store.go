@@ -105,6 +105,9 @@ type Tx interface {
 	// ExpireRequests deletes up to limit of a workspace's requests that were received before a moment (Unix ms, real time),
 	// and says how many it deleted.
 	ExpireRequests(ctx context.Context, workspace, before int64, limit int) (int64, error)
+	// ExpireArchives deletes up to limit of a workspace's oldest archived messages that are from before a moment (Unix ms of the
+	// workspace's clock), and says how many it deleted.
+	ExpireArchives(ctx context.Context, workspace, before int64, limit int) (int64, error)
 	// DropEventIDs forgets the ids of the partition's oldest day, if it is before a day, and says whether it was.
 	DropEventIDs(ctx context.Context, before int64) (bool, error)
 

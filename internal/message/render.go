@@ -181,7 +181,8 @@ func (r *rendering) body(m *Mail) error {
 	if err != nil {
 		return err
 	}
-	w := rewriter{preheader: preheader(pre)}
+	m.Preheader = strings.TrimSpace(pre)
+	w := rewriter{preheader: preheader(m.Preheader)}
 	if r.email.Tracked && r.links != nil {
 		w.click, w.pixel = r.click, pixel(r.links.Open())
 	}

@@ -68,7 +68,8 @@ func TestRender(t *testing.T) {
 		HTML: "<!doctype html><html><head><title>T</title></head>\n<BODY class=x>" + preheader("A & pro") +
 			`<p>Hi Ada of Onboarding, <a href="https://t.example/c?https://a.example/?x=1&amp;copy=2">go</a> since 2026/04</p>` +
 			"<a href='https://t.example/u'>Bye</a> plain" + pixel("https://t.example/o.gif") + "</body></html>\n",
-		Text: "Hi Ada of Onboarding, go (https://a.example/?x=1&copy=2) since 2026/04\n\nBye (https://t.example/u) plain\n",
+		Text:      "Hi Ada of Onboarding, go (https://a.example/?x=1&copy=2) since 2026/04\n\nBye (https://t.example/u) plain\n",
+		Preheader: "A & pro",
 		Headers: []Header{
 			{"List-Unsubscribe", "<https://t.example/u>"},
 			{"List-Unsubscribe-Post", "List-Unsubscribe=One-Click"},

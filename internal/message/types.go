@@ -84,5 +84,6 @@ type Mail struct {
 	From, ReplyTo       string // addresses with display name, encoded for a header; ReplyTo may be ""
 	To, CC, BCC         []string
 	Subject, HTML, Text string // Subject is plain UTF-8
+	Preheader           string // part of HTML already
 	Headers             []Header
 }

@@ -32,7 +32,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits := api.Limits{Track: s.o.LimitTrack, App: s.o.LimitApp, Send: s.o.LimitSend, Open: s.o.LimitOpen, Pipelines: s.o.LimitPipelines}
+	limits := api.Limits{Track: s.o.LimitTrack, App: s.o.LimitApp, Send: s.o.LimitSend, Open: s.o.LimitOpen, Pipelines: s.o.LimitPipelines, Archive: s.o.LimitArchive}
 	if s.o.Limits == "off" {
 		limits = api.Limits{}
 	}

@@ -156,7 +156,7 @@ func (s *server) start(ctx context.Context) (Info, error) {
 	}
 	s.engine = engine.New(engine.Options{
 		Store: s.db, Log: frames{s.stream}, Deliver: worker, Secret: s.db.Secret(), Owner: id.New(s.now()), Alone: s.o.DatabaseURL == "",
-		Now: s.now, Logger: s.log,
+		Now: s.now, Logger: s.log, Archived: time.Duration(s.o.ArchiveDays) * 24 * time.Hour,
 	})
 	s.fresh = &freshness{engine: s.engine, log: s.writes, last: s.stream.Last, alone: s.o.DatabaseURL == "", check: s.db.Checkpoint, route: s.partition}
 	if err := s.engine.Start(ctx); err != nil {
@@ -256,8 +256,12 @@ func (s *server) deliver() (*delivery.Worker, *link.Signer, error) {
 		channel = c
 	}
 	signer := link.NewSigner(s.db.Secret(), s.base)
+	var archive func(context.Context, delivery.Archive)
+	if s.o.ArchiveDays > 0 {
+		archive = s.db.Archive
+	}
 	return delivery.NewWorker(delivery.Options{
-		Channel: channel, Now: s.now, Logger: s.log, Parallel: 16, Refused: s.db.Refused,
+		Channel: channel, Now: s.now, Logger: s.log, Parallel: 16, Refused: s.db.Refused, Archive: archive,
 		Links: func(d *delivery.Delivery) message.Links { return signer.For(d.Workspace, d.ID) },
 		Report: func(ctx context.Context, ws int64, o ingest.OutcomePayload) error {
 			return s.append(ctx, ws, ingest.FromDelivery, ingest.Outcome, o)

@@ -405,6 +405,7 @@ func TestPlans(t *testing.T) {
 			func() error { _, _, _, err := db.FindRequest(ctx, 1, [16]byte{1}, 0); return err },
 			func() error { _, err := tx.Requests(ctx, []engine.RequestKey{{Workspace: 1}}); return err },
 			func() error { _, err := tx.ExpireRequests(ctx, 1, 9, 9); return err },
+			func() error { _, err := tx.ExpireArchives(ctx, 1, 9, 9); return err },
 			func() error { _, err := tx.EventIDs(ctx, []engine.EventID{{Workspace: 1, Day: 7}}); return err },
 		} {
 			err = errors.Join(err, read())
@@ -412,6 +413,10 @@ func TestPlans(t *testing.T) {
 		return err
 	})
 	if err := db.SaveMail(ctx, store.Mail{Workspace: 1, Person: 1, Source: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	db.Archive(ctx, delivery.Archive{Workspace: 1, Delivery: 1, Doc: []byte("{}")})
+	if _, err := db.ArchivedMessage(ctx, 1, 1); err != nil {
 		t.Fatal(err)
 	}
 	plans, err := db.Plans(ctx)

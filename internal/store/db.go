@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"rapport.example/internal/fault"
 )
 
@@ -30,15 +32,16 @@ type Options struct {
 // DB is the open state database. All methods are safe for concurrent use.
 type DB struct {
 	backend
-	now    func() time.Time
-	log    *slog.Logger
-	secret []byte
-	mails  group[Mail]
-	room   int // bytes of all caches together
-	mu     sync.Mutex
-	caches map[int32]*cache // by partition
-	once   sync.Once        // closes
-	closed error            // what closing said
+	now      func() time.Time
+	log      *slog.Logger
+	secret   []byte
+	mails    group[Mail]
+	archives archiver
+	room     int // bytes of all caches together
+	mu       sync.Mutex
+	caches   map[int32]*cache // by partition
+	once     sync.Once        // closes
+	closed   error            // what closing said
 }
 
 // backend is one of the two databases. Errors are the driver's, wrapped with what was being done.
@@ -96,6 +99,7 @@ func open(ctx context.Context, o Options, files fs.FS) (*DB, error) {
 	}
 	db := &DB{backend: b, now: o.Now, log: o.Log, room: cacheRoom, caches: map[int32]*cache{}}
 	db.mails.flush = db.saveMails
+	db.archives.flush, db.archives.room = db.saveArchives, semaphore.NewWeighted(archiveRoom)
 	if o.SkipMigrate {
 		return db, nil
 	}
@@ -122,6 +126,8 @@ func connect(ctx context.Context, o Options) (backend, error) {
 func (db *DB) Close() error {
 	db.once.Do(func() {
 		db.mails.wait()
+		db.archives.wait()
+		db.archives.writing.Wait()
 		db.closed = db.close()
 	})
 	return db.closed

@@ -23,6 +23,9 @@ const (
 			WHERE w.prev <> 0 AND d.workspace = w.workspace AND d.seq = w.prev AND d.seq < w.seq
 		)
 		SELECT workspace, seq FROM w)`
+	dropArchives = `DELETE FROM archives WHERE (workspace, delivery) IN (
+		WITH k (workspace, person) AS ({rows})
+		SELECT d.workspace, d.id FROM k CROSS JOIN deliveries d WHERE d.workspace = k.workspace AND d.person = k.person)`
 	// A delivery stays for the counts of its campaign, without anything of the person. The reason goes too: mail servers
 	// like to repeat the address in it.
 	blankDeliveries = `UPDATE deliveries SET person = 0, recipient = '', subject = '', reason = '', data = NULL
@@ -45,6 +48,7 @@ func dropBulk(c *engine.Changes) []bulk {
 		{`DELETE FROM timers WHERE (workspace, person) IN ({rows})`, refs},
 		{`DELETE FROM journeys WHERE (workspace, person) IN ({rows})`, refs},
 		{`DELETE FROM relationships WHERE (workspace, person) IN ({rows})`, refs},
+		{dropArchives, refs}, // by the deliveries, which forget whose they are next
 		{blankDeliveries, refs},
 		{`DELETE FROM mailbox WHERE (workspace, person) IN ({rows})`, refs},
 	}

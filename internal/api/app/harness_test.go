@@ -96,6 +96,10 @@ func seed(tb testing.TB, db *store.DB) {
 	}
 	c := changes(tb)
 	must(db.Transact(ctx, lease, func(tx engine.Tx) error { return tx.Write(ctx, c) }))
+	db.Archive(ctx, delivery.Archive{Workspace: 1, Delivery: 1, Created: start, Doc: []byte(`{"from":"Acme <hello@acme.example>","reply_to":"help@acme.example","recipient":"Ada <ada@example.com>",
+		"cc":"b@example.com","fake_bcc":true,"subject":"Hi","preheader_text":"first","body":"<p>Hi</p>","body_plain":"Hi","headers":[{"name":"X-One","value":"1"}]}`)})
+	db.Archive(ctx, delivery.Archive{Workspace: 1, Delivery: 2, Created: start, Doc: []byte(`{"from":"hello@acme.example","recipient":"ada@example.com","subject":"Hi","body":"Hi"}`)})
+	db.Archive(ctx, delivery.Archive{Workspace: 2, Delivery: 1, Created: start, Doc: []byte(`{"from":"secret"}`)})
 }
 
 func changes(tb testing.TB) *engine.Changes {

@@ -48,7 +48,6 @@ POST customers
 GET customers/{customer_id}/relationships customers/{customer_id}/subscription_preferences
 GET,PUT customers/{customer_id}/optouts
 GET optouts
-GET messages/{message_id}/archived_message
 GET,POST newsletters
 GET,DELETE newsletters/{newsletter_id}
 POST newsletters/{newsletter_id}/send newsletters/{newsletter_id}/schedule newsletters/{newsletter_id}/language

@@ -18,6 +18,7 @@ func (s *surface) others() []api.Route {
 		s.get("/v1/campaigns/{campaign_id}/messages", MessagesAnswer{}, s.messagesOfCampaign, "Lists a campaign's messages, newest first."),
 		s.get("/v1/messages", MessagesAnswer{}, s.listMessages, "Lists messages, newest first."),
 		s.get("/v1/messages/{message_id}", MessageAnswer{}, s.getMessage, "Reads a message."),
+		s.archivedRoute(),
 		s.get("/v1/activities", ActivitiesAnswer{}, s.listActivities, "Lists activities, newest first."),
 		s.get("/v1/workspaces", WorkspacesAnswer{}, s.workspaces, "Reads the workspace of the key."),
 	}
@@ -148,11 +149,17 @@ func messageFilter(c *api.Call, q *DeliveryQuery) (none bool, err error) {
 	return newsletter != 0 || drafts || kind != "email", nil
 }
 
-func (s *surface) getMessage(c *api.Call) error {
+// message finds the message in the path.
+func (s *surface) message(c *api.Call) (*delivery.Delivery, error) {
 	d, err := s.o.Store.Delivery(c.R.Context(), c.Workspace, c.Param("message_id"))
 	if err == nil && d == nil {
 		err = fault.New(fault.NotFound, "there is no such message")
 	}
+	return d, err
+}
+
+func (s *surface) getMessage(c *api.Call) error {
+	d, err := s.message(c)
 	if err != nil {
 		return err
 	}

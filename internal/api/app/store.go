@@ -28,6 +28,8 @@ type Store interface {
 	Timelines
 	// Delivery is nil if there is none of this public id.
 	Delivery(ctx context.Context, workspace int64, public string) (*delivery.Delivery, error)
+	// ArchivedMessage is what a delivery said, a delivery.Said as JSON; nil if that is not kept.
+	ArchivedMessage(ctx context.Context, workspace, delivery int64) ([]byte, error)
 	CountSent(ctx context.Context, workspace int64) (int64, error)
 }
 

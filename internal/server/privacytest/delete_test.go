@@ -136,6 +136,7 @@ func (r *running) secretsOf(t *testing.T) []string {
 	send(email, "receipt")
 	send("Grace Elsewhere <grace.elsewhere@example.com>", "receipt")
 	send(email, "broken")
+	r.must(t, first.app, http.MethodPost, "/v1/send/email", `{"transactional_message_id":"receipt","to":"`+email+`","identifiers":{"id":"`+id+`"},"message_data":{"number":"Grace-unkept"},"disable_message_retention":true}`)
 	cio := found(cioIDs, r.must(t, first.app, http.MethodGet, "/v1/customers/"+id+"/attributes", ""))
 	if len(cio) != 1 {
 		t.Fatalf("cio ids: %v", cio)
@@ -143,7 +144,7 @@ func (r *running) secretsOf(t *testing.T) []string {
 	r.identify(t, first, "cio_"+cio[0], `{"id":"customer-4712"}`) // and a former id
 	return []string{
 		"customer-4711", "customer-4712", "grace.secret", "grace.second", "grace.elsewhere", "device-token-of-grace", "Grace-attribute", "Grace-renamed",
-		"Grace-nested", "Grace-event-data", "grace-event-name", "Grace-device", "Grace-message-data", "visitor-grace", "Grace-role", "Grace Elsewhere", cio[0], "5554711",
+		"Grace-nested", "Grace-event-data", "grace-event-name", "Grace-device", "Grace-message-data", "Grace-unkept", "visitor-grace", "Grace-role", "Grace Elsewhere", cio[0], "5554711",
 	}
 }
 
@@ -157,13 +158,18 @@ func TestRemoval(t *testing.T) {
 				r := run(t, o)
 				r.apply(t, file("alpha"))
 				secrets := r.secretsOf(t)
-				within(t, "three mails are sent and one is not", func() bool {
+				within(t, "four mails are sent and one is not", func() bool {
 					list := r.must(t, first.app, http.MethodGet, "/v1/messages?limit=50", "")
-					return strings.Count(list, `"sent":`) >= 3 && len(found(messageIDs, list)) == 4
+					return strings.Count(list, `"sent":`) >= 4 && len(found(messageIDs, list)) == 5
 				})
 				db := r.database(t)
+				for _, m := range found(messageIDs, r.must(t, first.app, http.MethodGet, "/v1/messages?limit=50", "")) { // also waits for the archive
+					if _, said := r.call(t, first.app, http.MethodGet, "/v1/messages/"+m+"/archived_message", ""); strings.Contains(said, "Grace-unkept") {
+						t.Errorf("what must not be kept was archived: %s", said)
+					}
+				}
 				before := strings.Join(holding(t, db, o, secrets), "\n")
-				for _, table := range []string{"people", "identifiers", "activities", "deliveries", "mailbox", "relationships"} {
+				for _, table := range []string{"people", "identifiers", "activities", "deliveries", "mailbox", "archives", "relationships"} {
 					if !strings.Contains(before, table+".") {
 						t.Errorf("before: nothing in %s; the scan sees:\n%s", table, before)
 					}

@@ -71,7 +71,7 @@ func each(t *testing.T, fn func(t *testing.T, o config.Serve)) {
 			t.Parallel()
 			so := storetest.Options(t, backend)
 			o := config.Serve{
-				Data: so.Dir, DatabaseURL: so.URL, Listen: "127.0.0.1:0", Limits: "off", Region: "us",
+				Data: so.Dir, DatabaseURL: so.URL, Listen: "127.0.0.1:0", Limits: "off", Region: "us", ArchiveDays: 30,
 				Keys: config.Keys{SiteID: first.site, APIKey: first.track, AppKey: first.app, AgentKey: first.agent, WriteKey: first.write, AdminKey: first.adm},
 			}
 			if o.Data == "" {
