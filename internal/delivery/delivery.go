@@ -67,5 +67,6 @@ type Delivery struct {
 	Subject       string
 	Reason        string
 	Metrics       value.Value // {"created":unix s,"sent":…}: the first time of each metric
+	TriggerEvent  string      // the caller's id of the event that started the journey, "" = none; only in what lists read
 	Data          value.Value // {"event":…} or {"trigger":…} for Liquid; for sends {"send":SendPayload} too
 }

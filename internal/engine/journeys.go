@@ -41,7 +41,9 @@ func (b *batch) trigger(s *subject, now int64, a event.Activity) error {
 			if data == nil {
 				data = value.Value("{}")
 			}
-			ev = object("name", a.Name, "timestamp", a.At/1000, "data", data)
+			if ev = object("name", a.Name, "timestamp", a.At/1000, "data", data); a.ID != "" {
+				ev = object("id", a.ID, "name", a.Name, "timestamp", a.At/1000, "data", data) // first: lists of messages look no further
+			}
 		}
 		if err := b.begin(s, c, ev, now); err != nil {
 			return err

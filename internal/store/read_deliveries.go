@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"slices"
 
 	"rapport.example/internal/api/app"
 	"rapport.example/internal/delivery"
@@ -9,23 +11,34 @@ import (
 )
 
 // A delivery without what rendering needs, which may be long.
-const messageColumns = `d.workspace, d.id, d.public_id, d.person, d.campaign, d.journey, d.action, d.action_id, d.visit, d.transactional, d.version, d.state, d.due, d.attempts, d.created, d.recipient, d.subject, d.reason, d.metrics`
+const messageColumns = `d.workspace, d.id, d.public_id, d.person, d.campaign, d.journey, d.action, d.action_id, d.visit, d.transactional, d.version, d.state, d.due, d.attempts, d.created, d.recipient, d.subject, d.reason, d.metrics, substr(d.data, 1, 64)`
 
 func scanMessage(r row) (delivery.Delivery, error) {
 	var d delivery.Delivery
 	var who, state int64
-	var metrics []byte
+	var metrics, data []byte
 	err := r.Scan(&d.Workspace, &d.ID, &d.Public, &who, &d.Campaign, &d.Journey, &d.Action, &d.ActionID, &d.Visit, &d.Transactional,
-		&d.Version, &state, &d.Due, &d.Attempts, &d.Created, &d.Recipient, &d.Subject, &d.Reason, &metrics)
+		&d.Version, &state, &d.Due, &d.Attempts, &d.Created, &d.Recipient, &d.Subject, &d.Reason, &metrics, &data)
+	d.TriggerEvent = triggerEvent(data)
 	d.Person, d.State, d.Metrics = uint32(who), delivery.State(state), value.Value(metrics)
 	return d, err
 }
 
+// triggerEvent is the id of the event in the beginning of a delivery's data, which has it first.
+func triggerEvent(data []byte) string {
+	rest, ok := bytes.CutPrefix(data, []byte(`{"event":{"id":"`))
+	id, _, whole := bytes.Cut(rest, []byte{'"'})
+	if !ok || !whole {
+		return ""
+	}
+	return string(id) // a ULID: nothing in it is escaped
+}
+
 const (
 	messageFilter = ` AND d.id <= $2 AND d.id > $3 AND (d.campaign = $4 OR $4 = 0) AND (d.action_id = $5 OR $5 = 0)
-		AND d.created >= $6 AND d.created < $7 ORDER BY d.id DESC LIMIT $8`
+		AND d.created >= $6 AND d.created < $7 AND (d.transactional = $9 OR $9 = 0) ORDER BY d.id DESC LIMIT $8`
 	messagesSQL       = `SELECT ` + messageColumns + ` FROM deliveries d WHERE d.workspace = $1` + messageFilter
-	personMessagesSQL = `SELECT ` + messageColumns + ` FROM deliveries d WHERE d.workspace = $1 AND d.person = $9` + messageFilter
+	personMessagesSQL = `SELECT ` + messageColumns + ` FROM deliveries d WHERE d.workspace = $1 AND d.person = $10` + messageFilter
 )
 
 // Deliveries lists deliveries without their Data and claim, newest first, from number q.From down; 0 is the newest. next
@@ -38,11 +51,11 @@ func (db *DB) Deliveries(ctx context.Context, ws int64, q app.DeliveryQuery) (pa
 	}
 	for i := 0; err == nil && i < windows && from > 0 && len(page) < q.Limit; i++ {
 		step := max(q.Limit-len(page), 1)
-		if q.Metric != "" {
+		if len(q.Metrics) > 0 {
 			step = max(step, walkStep)
 		}
 		sql, low := messagesSQL, from-window
-		args := []any{ws, from, low, q.Campaign, q.Action, q.Since, until, int64(step)}
+		args := []any{ws, from, low, q.Campaign, q.Action, q.Since, until, int64(step), q.Transactional}
 		if q.Person != 0 { // an index leads to a person's rows: no window needed
 			low = 0
 			sql, args[2], args = personMessagesSQL, low, append(args, int64(q.Person))
@@ -60,7 +73,7 @@ func (db *DB) Deliveries(ctx context.Context, ws int64, q app.DeliveryQuery) (pa
 				from = page[q.Limit-1].ID - 1
 				break
 			}
-			if q.Metric == "" || d.Metrics.Get(q.Metric) != nil {
+			if !slices.ContainsFunc(q.Metrics, func(m string) bool { return d.Metrics.Get(m) == nil }) {
 				page = append(page, d)
 			}
 		}

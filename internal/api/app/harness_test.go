@@ -173,6 +173,9 @@ func changes(tb testing.TB) *engine.Changes {
 	send(1, 3, "d3", 2, 1, 0, delivery.Suppressed, `{"created":1767312003,"suppressed":1767312003}`, "the person is unsubscribed")
 	send(1, 4, "d4", 0, 1, 0, delivery.Sent, `{"created":1767312004,"sent":1767312005}`, "")
 	send(1, 5, "d5", 2, 1, 0, delivery.Queued, `{"created":1767312005}`, "")
+	c.NewDeliveries[0].Data = parse(tb, `{"event":{"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","name":"signed_up","timestamp":1767312000,"data":{}}}`)
+	send(1, 6, "old", 1, 0, 1, delivery.Sent, `{"created":1748736000,"sent":1748736001}`, "")
+	c.NewDeliveries[5].Created = 1748736000_000 // seven months before
 	send(2, 1, "x1", 1, 0, 0, delivery.Sent, `{"created":1767312001}`, "")
 
 	piece := func(ws, segment int64, ordinals ...uint32) {

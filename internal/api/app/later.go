@@ -59,7 +59,7 @@ GET,POST newsletters/{newsletter_id}/test_groups
 POST newsletters/{newsletter_id}/test_group/{group_id}/language
 GET,PUT,DELETE newsletters/{newsletter_id}/test_group/{group_id}/language/{language}
 GET transactional transactional/{transactional_id} transactional/{transactional_id}/contents transactional/{transactional_id}/contents/{content_id}
-GET transactional/{transactional_id}/messages transactional/{transactional_id}/metrics transactional/{transactional_id}/metrics/links
+GET transactional/{transactional_id}/metrics transactional/{transactional_id}/metrics/links
 PUT transactional/{transactional_id}/content/{content_id}
 GET,PUT transactional/{transactional_id}/language/{language}
 GET,POST collections

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"rapport.example/internal/api"
+	"rapport.example/internal/definition"
 	"rapport.example/internal/delivery"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/person"
@@ -18,6 +19,7 @@ func (s *surface) others() []api.Route {
 		s.get("/v1/campaigns/{campaign_id}/messages", MessagesAnswer{}, s.messagesOfCampaign, "Lists a campaign's messages, newest first."),
 		s.get("/v1/messages", MessagesAnswer{}, s.listMessages, "Lists messages, newest first."),
 		s.get("/v1/messages/{message_id}", MessageAnswer{}, s.getMessage, "Reads a message."),
+		s.get("/v1/transactional/{transactional_id}/messages", MessagesAnswer{}, s.messagesOfTransactional, "Lists a transactional message's deliveries, newest first."),
 		s.archivedRoute(),
 		s.get("/v1/activities", ActivitiesAnswer{}, s.listActivities, "Lists activities, newest first."),
 		s.get("/v1/workspaces", WorkspacesAnswer{}, s.workspaces, "Reads the workspace of the key."),
@@ -25,11 +27,7 @@ func (s *surface) others() []api.Route {
 }
 
 func (s *surface) listMessages(c *api.Call) error {
-	campaign, err := c.QueryInt("campaign_id", 0, 1, 1<<53)
-	if err != nil {
-		return err
-	}
-	return s.messages(c, "messages", nil, campaign)
+	return s.messages(c, "messages", nil, DeliveryQuery{})
 }
 
 func (s *surface) messagesOfCampaign(c *api.Call) error {
@@ -37,7 +35,25 @@ func (s *surface) messagesOfCampaign(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	return s.messages(c, "campaign_messages", nil, row.ID)
+	return s.messages(c, "campaign_messages", nil, DeliveryQuery{Campaign: row.ID})
+}
+
+func (s *surface) messagesOfTransactional(c *api.Call) error {
+	row, err := s.definition(c, definition.Transactionals, "transactional_id", func() error {
+		return fault.New(fault.NotFound, "there is no such transactional message")
+	})
+	if err != nil {
+		return err
+	}
+	q := DeliveryQuery{Transactional: row.ID}
+	if c.Query("state") != "" {
+		state, err := c.QueryOneOf("state", "failed", "sent", "drafted", "attempted")
+		if err != nil {
+			return err
+		}
+		q.Metrics = []string{state} // the states that there are to ask for are what metrics tell
+	}
+	return s.messages(c, "transactional_messages", nil, q)
 }
 
 func (s *surface) messagesOf(c *api.Call) error {
@@ -45,32 +61,24 @@ func (s *surface) messagesOf(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	campaign, err := c.QueryInt("campaign_id", 0, 1, 1<<53)
-	if err != nil {
-		return err
-	}
-	return s.messages(c, "customer_messages", d, campaign)
+	return s.messages(c, "customer_messages", d, DeliveryQuery{Person: d.Ordinal})
 }
 
-// metrics are those that the metric parameter knows.
-var metrics = []string{
-	"attempted", "bounced", "clicked", "human_clicked", "converted", "created", "deferred", "delivered", "drafted", "failed",
-	"opened", "human_opened", "sent", "spammed", "suppressed", "undeliverable", "topic_unsubscribed", "unsubscribed", "dropped",
-}
-
-// messages lists deliveries; of one person if d is not nil, of one campaign if campaign is not 0.
-func (s *surface) messages(c *api.Call, name string, d *person.Document, campaign int64) error {
-	q := DeliveryQuery{Campaign: campaign}
-	filter := []string{strconv.FormatInt(campaign, 10)}
-	if d != nil {
-		q.Person = d.Ordinal
-		filter = append(filter, d.CIO)
-	}
+// messages lists the deliveries that q selects and the request's parameters besides; d is the person that they are of, or nil.
+func (s *surface) messages(c *api.Call, name string, d *person.Document, q DeliveryQuery) error {
+	filter := []string{strconv.FormatInt(q.Campaign, 10), strconv.FormatInt(q.Transactional, 10), strconv.FormatInt(int64(q.Person), 10)}
 	none, err := messageFilter(c, &q)
 	if err != nil {
 		return err
 	}
-	for _, param := range [...]string{"action_id", "newsletter_id", "metric", "type", "drafts", "start_ts", "end_ts"} {
+	if err := s.period(c, &q); err != nil {
+		return err
+	}
+	responses, err := c.QueryBool("get_tracked_responses")
+	if err != nil {
+		return err
+	}
+	for _, param := range [...]string{"campaign_id", "action_id", "newsletter_id", "metric", "type", "drafts", "start_ts", "end_ts", "state"} {
 		filter = append(filter, c.Query(param))
 	}
 	p, err := s.page(c, name, defMessages, maxMessages, filter...)
@@ -86,67 +94,27 @@ func (s *surface) messages(c *api.Call, name string, d *person.Document, campaig
 	if err != nil {
 		return err
 	}
-	docs := map[uint32]*person.Document{}
-	if d != nil {
-		docs[d.Ordinal] = d
-	} else {
-		who := make([]uint32, len(list))
-		for i := range list {
-			who[i] = list[i].Person
-		}
-		if docs, err = s.documents(c.R.Context(), c.Workspace, who); err != nil {
-			return err
-		}
+	docs, err := s.recipients(c, d, list)
+	if err != nil {
+		return err
 	}
 	for i := range list {
-		out.Messages = append(out.Messages, describe(&list[i], docs[list[i].Person]))
+		out.Messages = append(out.Messages, describe(&list[i], docs[list[i].Person], responses))
 	}
 	out.Next = s.next(p, next)
 	return c.JSON(http.StatusOK, out)
 }
 
-// messageFilter reads the parameters that select. none says that nothing of ours can match: newsletters, drafts, other
-// channels.
-func messageFilter(c *api.Call, q *DeliveryQuery) (none bool, err error) {
-	if q.Action, err = c.QueryInt("action_id", 0, 1, 1<<53); err != nil {
-		return false, err
+// recipients are the people whose deliveries they are; all of them are d's if it is not nil.
+func (s *surface) recipients(c *api.Call, d *person.Document, list []delivery.Delivery) (map[uint32]*person.Document, error) {
+	if d != nil {
+		return map[uint32]*person.Document{d.Ordinal: d}, nil
 	}
-	newsletter, err := c.QueryInt("newsletter_id", 0, 1, 1<<53)
-	if err != nil {
-		return false, err
+	who := make([]uint32, len(list))
+	for i := range list {
+		who[i] = list[i].Person
 	}
-	if c.Query("metric") != "" {
-		if q.Metric, err = c.QueryOneOf("metric", metrics...); err != nil {
-			return false, err
-		}
-	}
-	kind, err := c.QueryOneOf("type", "email", "webhook", "twilio", "sms", "urban_airship", "slack", "push", "in_app", "whatsapp", "live_notification", "inbox")
-	if err != nil {
-		return false, err
-	}
-	drafts, err := c.QueryBool("drafts")
-	if err != nil {
-		return false, err
-	}
-	if _, err := c.QueryBool("get_tracked_responses"); err != nil {
-		return false, err
-	}
-	since, err := c.QueryInt("start_ts", 0, 0, 1<<43)
-	if err != nil {
-		return false, err
-	}
-	until, err := c.QueryInt("end_ts", 0, 0, 1<<43)
-	if err != nil {
-		return false, err
-	}
-	if until != 0 {
-		if until < since {
-			return false, fault.Field("end_ts", "lies before start_ts")
-		}
-		q.Until = (until + 1) * 1000
-	}
-	q.Since = since * 1000
-	return newsletter != 0 || drafts || kind != "email", nil
+	return s.documents(c.R.Context(), c.Workspace, who)
 }
 
 // message finds the message in the path.
@@ -163,19 +131,23 @@ func (s *surface) getMessage(c *api.Call) error {
 	if err != nil {
 		return err
 	}
+	responses, err := c.QueryBool("get_tracked_responses")
+	if err != nil {
+		return err
+	}
 	docs, err := s.documents(c.R.Context(), c.Workspace, []uint32{d.Person})
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, MessageAnswer{describe(d, docs[d.Person])})
+	return c.JSON(http.StatusOK, MessageAnswer{describe(d, docs[d.Person], responses)})
 }
 
-func describe(d *delivery.Delivery, who *person.Document) Message {
+func describe(d *delivery.Delivery, who *person.Document, responses bool) Message {
 	out := Message{
 		ID: d.Public, DeduplicateID: d.Public + ":" + strconv.FormatInt(updated(d), 10), TemplateID: number(d.ActionID),
 		ActionID: number(d.ActionID), Identifiers: identifiers(who), Recipient: d.Recipient, Subject: d.Subject, Metrics: d.Metrics,
 		Created: d.Created / 1000, CampaignID: number(d.Campaign), TransactionalID: number(d.Transactional),
-		Forgotten: who == nil, Type: "email", State: d.State.String(),
+		Forgotten: who == nil, Type: "email", State: d.State.String(), TriggerEventID: optional(d.TriggerEvent),
 	}
 	out.CustomerID = out.Identifiers.ID
 	if out.Metrics == nil {
@@ -183,6 +155,10 @@ func describe(d *delivery.Delivery, who *person.Document) Message {
 	}
 	if d.Transactional != 0 {
 		out.TemplateID = number(d.Transactional)
+	}
+	out.OldTemplateID = out.TemplateID
+	if responses {
+		out.Tracked = value.Value("{}")
 	}
 	if d.State != delivery.Sent && d.State != delivery.Queued {
 		out.Failure = optional(d.Reason)

@@ -53,12 +53,13 @@ type ActivityQuery struct {
 
 // DeliveryQuery selects deliveries.
 type DeliveryQuery struct {
-	From     int64  // number that the page starts at, 0 = the newest
-	Person   uint32 // 0 = anybody's
-	Campaign int64  // 0 = any
-	Action   int64  // numeric id of a workflow step, 0 = any
-	Metric   string // "" = any; else only deliveries that have it
-	Since    int64  // created at or after, Unix ms of the workspace's clock
-	Until    int64  // created before; 0 = no bound
-	Limit    int    // at least 1
+	From          int64    // number that the page starts at, 0 = the newest
+	Person        uint32   // 0 = anybody's
+	Campaign      int64    // 0 = any
+	Action        int64    // numeric id of a workflow step, 0 = any
+	Transactional int64    // 0 = any
+	Metrics       []string // only deliveries that have them all
+	Since         int64    // created at or after, Unix ms of the workspace's clock
+	Until         int64    // created before; 0 = no bound
+	Limit         int      // at least 1
 }

@@ -88,6 +88,7 @@ type (
 		ID              string      `json:"id"`
 		DeduplicateID   string      `json:"deduplicate_id"`
 		TemplateID      *int64      `json:"msg_template_id"`
+		OldTemplateID   *int64      `json:"message_template_id"` // the same under its older name
 		ActionID        *int64      `json:"action_id"`
 		ParentActionID  *int64      `json:"parent_action_id"`
 		CustomerID      *string     `json:"customer_id"`
@@ -106,6 +107,7 @@ type (
 		Forgotten       bool        `json:"forgotten"`
 		Type            string      `json:"type"`
 		State           string      `json:"state"`
+		Tracked         value.Value `json:"tracked_responses,omitempty"` // if asked for; only in-app messages have any
 	}
 
 	// MessagesAnswer is a page of messages.
