@@ -25,6 +25,7 @@ import (
 	"rapport.example/internal/id"
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/ingest/natslog"
+	"rapport.example/internal/job"
 	"rapport.example/internal/link"
 	"rapport.example/internal/message"
 	"rapport.example/internal/store"
@@ -65,6 +66,7 @@ type server struct {
 	stream *natslog.Log
 	writes *ingest.Log
 	engine *engine.Engine
+	jobs   *job.Runner
 	keys   *api.Keys
 	fresh  *freshness
 	http   *http.Server
@@ -163,8 +165,11 @@ func (s *server) start(ctx context.Context) (Info, error) {
 		return Info{}, err
 	}
 	s.later(s.engine.Stop)
-	worker.Start()                    // senders stop by Stop, after what they have begun
-	s.later(worker.Stop)              // before the engine: outcomes still become ops and are applied
+	worker.Start()       // senders stop by Stop, after what they have begun
+	s.later(worker.Stop) // before the engine: outcomes still become ops and are applied
+	s.jobs = s.runner()
+	s.jobs.Start()
+	s.later(s.jobs.Stop)              // before the engine, too: jobs give ops to it
 	handler, err := s.handler(signer) // handlers take the context of their request
 	if err != nil {
 		return Info{}, err
