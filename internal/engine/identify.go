@@ -161,7 +161,7 @@ func (b *batch) identifiers(w *work, s *subject, attributes value.Value, path pe
 	return names
 }
 
-var idNames = [...]string{person.ByID: "id", person.ByEmail: "email", person.ByCIO: "cio_id", person.ByPhone: "phone"}
+var idNames = [...]string{person.ByID: "id", person.ByEmail: "email", person.ByCIO: "cio_id", person.ByPhone: "phone", person.ByAnonymous: "anonymous_id", person.ByDevice: "device"}
 
 // gave notes that the person has an identifier from now on, and returns its name.
 func (b *batch) gave(w *work, s *subject, old, i person.Identifier) string {
