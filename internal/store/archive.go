@@ -37,7 +37,9 @@ func (db *DB) Archive(ctx context.Context, a delivery.Archive) {
 	}
 	done := db.archives.add(a)
 	db.archives.writing.Go(func() {
-		<-done // a failure was told by the write, once for all that it was of
+		if err := <-done; err != nil { // saveArchives told it once for all that it was of
+			db.log.Debug("a message was not archived", "workspace", a.Workspace, "delivery", a.Delivery, "error", err)
+		}
 		db.archives.room.Release(size)
 	})
 }
