@@ -280,9 +280,21 @@ func (b *batch) attributes(w *work, s *subject, pl ingest.IdentifyPayload) []cha
 			b.failed(w, s, "attribute "+name+" is longer than 1000 bytes", person.Identifier{})
 			continue
 		}
-		switch c, verdict := s.doc.Set(name, v, at); verdict {
+		of, problem := person.ParsePreference(name, v)
+		if problem != "" {
+			b.failed(w, s, "attribute "+name+" "+problem, person.Identifier{})
+			continue
+		}
+		c := change{name: name, to: v}
+		var verdict person.Verdict
+		if of {
+			c.from, verdict = s.doc.SetPreference(name, v, at)
+		} else {
+			c.from, verdict = s.doc.Set(name, v, at)
+		}
+		switch verdict {
 		case person.Changed:
-			out = append(out, change{name, c, v})
+			out = add(out, c, s)
 			s.dirty = true
 		case person.Full:
 			b.failed(w, s, "a person has at most 300 attributes; "+name+" was left out", person.Identifier{})
@@ -296,6 +308,20 @@ func (b *batch) attributes(w *work, s *subject, pl ingest.IdentifyPayload) []cha
 		}
 	}
 	return out
+}
+
+// add adds a change. Those of preferences, which several members make, become one of the whole.
+func add(list []change, c change, s *subject) []change {
+	if of, _ := person.ParsePreference(c.name, nil); of || c.name == person.Preferences {
+		c.name, c.to = person.Preferences, s.doc.Get(person.Preferences)
+		for i := range list {
+			if list[i].name == c.name {
+				list[i].to = c.to
+				return list
+			}
+		}
+	}
+	return append(list, c)
 }
 
 // plainPhone makes an attribute of a phone that does not identify any more.

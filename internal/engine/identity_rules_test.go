@@ -12,6 +12,7 @@ import (
 	"rapport.example/internal/api/app"
 	"rapport.example/internal/event"
 	"rapport.example/internal/ingest"
+	"rapport.example/internal/person"
 	"rapport.example/internal/store"
 	"rapport.example/internal/store/storetest"
 )
@@ -89,6 +90,10 @@ func TestMergedPreferences(t *testing.T) {
 		},
 		{"to somebody with an empty map", `{"cio_subscription_preferences":{}}`, `{"cio_subscription_preferences":` + out + `}`, `{}`, false},
 		{"to somebody with empty topics", `{"cio_subscription_preferences":{"topics":{}}}`, `{"cio_subscription_preferences":` + out + `}`, `{"topics":{}}`, false},
+		{
+			"to somebody with one topic", `{"cio_subscription_preferences.topics.topic_1":true}`, `{"cio_subscription_preferences.topics.topic_1":false}`,
+			`{"topics":{"topic_1":true}}`, false,
+		},
 		{"to somebody who wants none", `{"unsubscribed":true}`, `{"unsubscribed":false}`, ``, true},
 		{"to somebody who removed theirs", `{"cio_subscription_preferences":null}`, `{"cio_subscription_preferences":` + out + `}`, out, false},
 	}
@@ -105,6 +110,44 @@ func TestMergedPreferences(t *testing.T) {
 					t.Errorf("preferences %s, unsubscribed %v, want %s, %v", got, d.Unsubscribed, test.preferences, test.unsubscribed)
 				}
 			})
+		}
+	})
+}
+
+// TestPreferences holds that topics are written one by one, in any order of their times, that the history shows the whole, and
+// that what cannot be written is told.
+func TestPreferences(t *testing.T) {
+	t.Parallel()
+	const topic = `"cio_subscription_preferences.topics.topic_`
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.identify("ada", `{`+topic+`1":true,`+topic+`2":"false"}`)
+		w.do(w.op(ingest.Identify, ingest.IdentifyPayload{
+			By: ingest.By{ID: "ada"}, Timestamp: w.clock().Unix() - 60, Attributes: parse(t, `{`+topic+`3":false,`+topic+`1":false}`),
+		}))
+		w.identify("ada", `{`+topic+`4":"perhaps","cio_subscription_preferences.languages":"en"}`)
+		const want = `{"topics":{"topic_1":true,"topic_2":false,"topic_3":false}}`
+		if got := string(w.person("ada").Get(person.Preferences)); got != want {
+			t.Errorf("preferences %s, want %s", got, want)
+		}
+		history, _, err := db.Timeline(t.Context(), w.ws, app.ActivityQuery{From: w.person("ada").LastActivity, Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, a := range slices.Backward(history) {
+			got = append(got, a.Type.String()+" "+string(a.Data.Get(person.Preferences).Get("to"))+a.Data.Get("reason").Text())
+		}
+		first, second := want[:strings.Index(want, `,"topic_3`)]+"}}", want
+		if diff := cmp.Diff([]string{
+			"profile_create " + first,
+			"failed_attribute_change attribute cio_subscription_preferences.topics.topic_1 was set later by another write",
+			"attribute_change " + second,
+			"failed_attribute_change attribute cio_subscription_preferences.topics.topic_4 must be true or false",
+			"failed_attribute_change attribute cio_subscription_preferences.languages is not one of the members that are set alone, " +
+				"as cio_subscription_preferences.topics.topic_1 is",
+		}, got); diff != "" {
+			t.Error(diff)
 		}
 	})
 }

@@ -119,8 +119,9 @@ func (b *batch) receiveAttributes(p, s *subject) (changed []change, left int64) 
 		case person.Same, person.Stale:
 		}
 	}
+	preferences := value.Equal(p.doc.Get(person.Preferences), s.doc.Get(person.Preferences))
 	for _, d := range s.doc.Removed { // what was removed of s is not brought back by an older write to p either
-		if p.doc.Get(d.Name) == nil {
+		if of, _ := person.ParsePreference(d.Name, nil); p.doc.Get(d.Name) == nil && (!of || preferences) {
 			p.doc.MarkRemoved(d.Name, d.At)
 		}
 	}

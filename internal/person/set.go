@@ -24,6 +24,13 @@ func (d *Document) Set(name string, v value.Value, at int64) (before value.Value
 	switch {
 	case gone >= 0 && at < d.Removed[gone].At:
 		return nil, Stale
+	case a != nil && at < a.At:
+		return a.Value, Stale
+	case name == Preferences:
+		v = d.keepMembers(v, at)
+		gone = d.removed(name)
+	}
+	switch {
 	case a == nil && v.Empty():
 		if gone >= 0 {
 			d.Removed[gone].At = at
@@ -37,8 +44,6 @@ func (d *Document) Set(name string, v value.Value, at int64) (before value.Value
 		}
 		d.Attributes = append(d.Attributes, Attribute{name, v, at})
 		return nil, Changed
-	case at < a.At:
-		return a.Value, Stale
 	case v.Empty():
 		before = a.Value
 		d.Attributes = slices.DeleteFunc(d.Attributes, func(x Attribute) bool { return x.Name == name })

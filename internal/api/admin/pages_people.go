@@ -130,7 +130,7 @@ func (p *pages) person(_ http.ResponseWriter, r *http.Request, f *frame) (string
 	data := personData{Doc: d}
 	for i := range d.Attributes {
 		a := &d.Attributes[i]
-		data.Attributes = append(data.Attributes, attribute{a.Name, a.Value.Text(), a.At * 1000})
+		data.Attributes = append(data.Attributes, attribute{a.Name, a.Value.Text(), d.ChangedAt(a) * 1000})
 	}
 	for _, part := range []func(*http.Request, *frame, *personData) error{p.memberships, p.deliveries, p.timeline, p.decisions} {
 		if err := part(r, f, &data); err != nil {

@@ -190,7 +190,7 @@ func customer(d *person.Document) Customer {
 	for i := range d.Attributes {
 		a := &d.Attributes[i]
 		out.Attributes[a.Name] = a.Value.Text()
-		out.Timestamps[a.Name] = a.At
+		out.Timestamps[a.Name] = d.ChangedAt(a)
 	}
 	for _, name := range [...]string{"id", "email", "phone", "cio_id", "anonymous_id"} {
 		if v := d.Get(name); v != nil {

@@ -75,6 +75,9 @@ func (r reader) attribute(field, name string, v value.Value) error {
 	case len(v.Text()) > person.MaxAttributeValue:
 		return fault.Field(field, "is longer than %d bytes", person.MaxAttributeValue)
 	}
+	if _, problem := person.ParsePreference(name, v); problem != "" {
+		return fault.Field(field, "%s", problem)
+	}
 	return nil
 }
 
