@@ -14,6 +14,7 @@ import (
 	"rapport.example/internal/id"
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/journey"
+	"rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/store"
 	"rapport.example/internal/store/storetest"
@@ -125,6 +126,21 @@ func (t talliedTx) Requests(ctx context.Context, keys []engine.RequestKey) ([]en
 	return t.Tx.Requests(ctx, keys)
 }
 
+func (t talliedTx) Objects(ctx context.Context, keys []engine.ObjectKey) ([]object.Object, error) {
+	t.calls["Objects"]++
+	return t.Tx.Objects(ctx, keys)
+}
+
+func (t talliedTx) Relationships(ctx context.Context, people []person.Ref) ([]object.Relationship, error) {
+	t.calls["Relationships"]++
+	return t.Tx.Relationships(ctx, people)
+}
+
+func (t talliedTx) Visits(ctx context.Context, anonymous []person.Key) ([]engine.Visit, error) {
+	t.calls["Visits"]++
+	return t.Tx.Visits(ctx, anonymous)
+}
+
 func (t talliedTx) Forms(ctx context.Context, refs []engine.FormRef) ([]engine.Form, error) {
 	t.calls["Forms"]++
 	return t.Tx.Forms(ctx, refs)
@@ -181,6 +197,14 @@ func (w *world) frame(n int, again bool) (ops []ingest.Op) {
 		add(ingest.AddDevice, ingest.DevicePayload{By: who("b"), Token: fmt.Sprint(n, "t", i), Platform: "ios"})
 		add(ingest.SegmentAdd, ingest.SegmentPayload{Segment: 2, People: []ingest.By{who("a"), who("b")}})
 		add(ingest.Form, ingest.FormPayload{Form: fmt.Sprint("form", i), By: who("c"), Fields: parse(w.t, `{"id":"`+who("c").ID+`"}`)})
+		here, gone := object.Key{Type: 1, ID: fmt.Sprint(n, "o", i)}, object.Key{Type: 2, ID: fmt.Sprint(n, "p", i)}
+		theirs := []ingest.Relation{{By: who("a")}, {By: who("c")}, {Anonymous: fmt.Sprint(anonymous, "o")}}
+		add(ingest.Object, ingest.ObjectPayload{Object: here, Attributes: parse(w.t, `{"name":"Acme"}`), Relations: theirs})
+		add(ingest.Object, ingest.ObjectPayload{Object: gone, Relations: theirs})
+		add(ingest.Relate, ingest.RelatePayload{By: who("e"), Relations: []ingest.Relation{{Object: here}, {Object: gone}}})
+		add(ingest.Unrelate, ingest.RelatePayload{Object: here, Relations: []ingest.Relation{{By: who("e")}}})
+		add(ingest.Identify, ingest.IdentifyPayload{By: who("a"), Attributes: parse(w.t, `{"anonymous_id":"`+anonymous+`o"}`)})
+		add(ingest.DeleteObject, ingest.ObjectPayload{Object: gone})
 		add(ingest.Merge, ingest.MergePayload{Primary: who("a"), Secondary: who("c")})
 		if again {
 			add(ingest.Merge, ingest.MergePayload{Primary: who("a"), Secondary: who("e")})
