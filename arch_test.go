@@ -22,7 +22,7 @@ var lines = []string{
 	"internal/delivery internal/journey internal/ingest internal/link internal/definition internal/job",
 	"internal/segment internal/message",
 	"liquid",
-	"internal/workspace internal/person internal/object internal/event internal/timer",
+	"internal/workspace internal/person internal/object internal/event internal/timer internal/catalog",
 	"internal/fault internal/id internal/value",
 }
 
