@@ -20,7 +20,7 @@ var lines = []string{
 	"internal/api internal/mcp",
 	"internal/engine",
 	"internal/delivery internal/journey internal/ingest internal/link internal/definition internal/job",
-	"internal/segment internal/message",
+	"internal/segment internal/message internal/filter",
 	"liquid",
 	"internal/workspace internal/person internal/object internal/event internal/timer internal/catalog",
 	"internal/fault internal/id internal/value",
