@@ -121,7 +121,7 @@ func TestMatch(t *testing.T) {
 		exists("plan"): true, exists("nothing"): false, exists("other"): false, exists("address.city"): true, exists("address.zip"): false, exists("email"): true,
 		`{"segment":{"id":4}}`: true, `{"segment":{"id":"4"}}`: true, `{"segment":{"id":5}}`: false,
 		`{"id":4}`: true, `{"field":"plan","operator":"eq","value":"pro"}`: true, `{"value":"","operator":"exists","field":"plan"}`: true,
-		`{"field":"plan","operator":"exists","value":"true"}`: true,
+		`{"field":"plan","operator":"exists","value":"true"}`:   true,
 		`{"and":[` + exists("plan") + `,{"segment":{"id":5}}]}`: false, `{"or":[{"segment":{"id":5}},` + exists("plan") + `]}`: true,
 		`{"not":{"and":[{"id":4},{"id":5}]}}`: true, `{"not":{"or":[{"id":4},{"id":5}]}}`: false,
 	} {

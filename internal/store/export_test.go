@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+
+	"rapport.example/internal/filter"
+	"rapport.example/internal/person"
 )
 
 // What the tests reach for inside.
@@ -106,3 +109,8 @@ func (db *DB) SetCacheRoom(bytes int) { db.room = bytes }
 
 // Forget throws a partition's cache away.
 func (db *DB) Forget(partition int32, epoch int64) { db.forget(partition, epoch) }
+
+// SearchWithin is SearchPeople with pages of at most so many people looked at, and bytes of their documents.
+func (db *DB) SearchWithin(ctx context.Context, ws int64, f *filter.Filter, after uint32, limit, people, bytes int) ([]*person.Document, uint32, error) {
+	return db.searchWithin(ctx, ws, f, after, limit, searchBounds{people: people, bytes: bytes, pieces: 1})
+}
