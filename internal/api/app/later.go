@@ -8,10 +8,13 @@ import (
 	"rapport.example/internal/fault"
 )
 
+// NotBuilt is the Doc of the routes that answer 501.
+const NotBuilt = "Not built yet."
+
 // unsupported declares an operation that the vendor has and this program has not yet.
 func unsupported(method, path string) api.Route {
 	return api.Route{
-		Method: method, Path: path, Auth: api.AppKey, Limit: api.LimitApp, Shape: api.AppErrors, Doc: "Not built yet.",
+		Method: method, Path: path, Auth: api.AppKey, Limit: api.LimitApp, Shape: api.AppErrors, Doc: NotBuilt,
 		Handler: func(*api.Call) error {
 			return fault.New(fault.Unsupported, "%s %s is not supported yet", method, path)
 		},
@@ -44,7 +47,6 @@ GET broadcasts broadcasts/{broadcast_id} broadcasts/{broadcast_id}/triggers broa
 GET broadcasts/{broadcast_id}/metrics broadcasts/{broadcast_id}/metrics/links
 GET,PUT broadcasts/{broadcast_id}/actions/{action_id} broadcasts/{broadcast_id}/actions/{action_id}/language/{language}
 GET broadcasts/{broadcast_id}/actions/{action_id}/metrics broadcasts/{broadcast_id}/actions/{action_id}/metrics/links
-POST customers
 GET customers/{customer_id}/relationships customers/{customer_id}/subscription_preferences
 GET,PUT customers/{customer_id}/optouts
 GET optouts

@@ -25,6 +25,7 @@ type Store interface {
 	CountMembers(ctx context.Context, workspace, segment int64) (int64, error)
 	// Members lists up to limit ordinals above after of the people in a segment, ascending.
 	Members(ctx context.Context, workspace, segment int64, after uint32, limit int) ([]uint32, error)
+	Searches
 	Timelines
 	// Delivery is nil if there is none of this public id.
 	Delivery(ctx context.Context, workspace int64, public string) (*delivery.Delivery, error)
