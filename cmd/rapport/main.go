@@ -46,6 +46,7 @@ type cli struct {
 	Backup     backupCmd     `cmd:"" help:"Copy the state of a running server into a file."`
 	Restore    restoreCmd    `cmd:"" help:"Make a backup the state of a running server."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring a database to this program's schema without serving."`
+	Catalog    catalogCmd    `cmd:"" help:"The service guide: find, read and score services that an agent can use."`
 	MCP        mcpCmd        `cmd:"" name:"mcp" help:"Serve an AI agent over standard input and output."`
 	Bench      benchCmd      `cmd:"" help:"Measure this machine: requests, applied events, mail."`
 	Completion completionCmd `cmd:"" help:"Print shell completion."`

@@ -233,47 +233,47 @@ func (l *loader) services(c *Catalog) {
 }
 
 // check holds an entry to itself.
-func (src *source) check(s *Service) {
+func (s *source) check(e *Service) {
 	seen := map[string]bool{}
-	for i, f := range s.Facts {
+	for i, f := range e.Facts {
 		at := fmt.Sprintf("facts.%d.", i)
 		if seen[f.Key] {
-			src.fault(at+"key", "%q is there twice", f.Key)
+			s.fault(at+"key", "%q is there twice", f.Key)
 		}
 		seen[f.Key] = true
 		for name, list := range map[string][]string{"passes": f.Passes, "fails": f.Fails} {
 			for j, id := range list {
 				if !knownCheck(id) {
-					src.fault(fmt.Sprintf("%s%s.%d", at, name, j), "there is no check %q", id)
+					s.fault(fmt.Sprintf("%s%s.%d", at, name, j), "there is no check %q", id)
 				}
 			}
 		}
 		if f.Status != "" && len(f.Passes)+len(f.Fails) > 0 {
-			src.fault(at+"status", "a fact that is %s decides no check", f.Status)
+			s.fault(at+"status", "a fact that is %s decides no check", f.Status)
 		}
-		if by := s.Fact(f.ReplacedBy); (f.Status == Corrected) != (by != nil && by.Status != Corrected) {
-			src.fault(at+"replaced_by", "must name the fact that holds instead, of a corrected fact and of no other")
+		if by := e.Fact(f.ReplacedBy); (f.Status == Corrected) != (by != nil && by.Status != Corrected) {
+			s.fault(at+"replaced_by", "must name the fact that holds instead, of a corrected fact and of no other")
 		}
 	}
-	s.references(func(field, key string) {
+	e.references(func(field, key string) {
 		if !seen[key] {
-			src.fault(field, "there is no fact %q", key)
+			s.fault(field, "there is no fact %q", key)
 		}
 	})
-	for i, e := range s.CannotHave {
-		if !knownCheck(e.Check) {
-			src.fault(fmt.Sprintf("not_applicable.%d.check", i), "there is no check %q", e.Check)
+	for i, x := range e.CannotHave {
+		if !knownCheck(x.Check) {
+			s.fault(fmt.Sprintf("not_applicable.%d.check", i), "there is no check %q", x.Check)
 		}
 	}
-	for i, r := range s.Runs {
+	for i, r := range e.Runs {
 		if r.Succeeded > r.Count {
-			src.fault(fmt.Sprintf("runs.%d.succeeded", i), "is more than were run")
+			s.fault(fmt.Sprintf("runs.%d.succeeded", i), "is more than were run")
 		}
 	}
-	for _, r := range Results(s) {
-		official := slices.ContainsFunc(s.MCP, func(m MCP) bool { return m.Kind == "official" })
+	for _, r := range Results(e) {
+		official := slices.ContainsFunc(e.MCP, func(m MCP) bool { return m.Kind == "official" })
 		if r.Check == "access.official_mcp" && official != (r.Outcome == Pass) {
-			src.fault("mcp", "an official server is listed, or a fact passes access.official_mcp, but not both")
+			s.fault("mcp", "an official server is listed, or a fact passes access.official_mcp, but not both")
 		}
 	}
 }

@@ -23,6 +23,7 @@ func (e Evidence) Factor() float64 {
 		return 0.85
 	case Executed, Independent:
 		return 1
+	case Claimed:
 	}
 	return 0
 }
