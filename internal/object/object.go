@@ -50,6 +50,14 @@ type Relationship struct {
 	Attributes Attributes
 }
 
+// Related is a relationship as lists show it.
+type Related struct {
+	Object       Object // without attributes
+	Person       uint32
+	Created      int64      // Unix ms of the workspace's clock
+	Relationship Attributes // the relationship's own
+}
+
 // Attribute is one attribute with the time that it was written. One that was removed has a nil Value and stays, so that an
 // older write does not bring it back.
 type Attribute struct {

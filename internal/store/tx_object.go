@@ -14,11 +14,16 @@ const (
 )
 
 func scanObject(r row) (object.Object, error) {
-	var o object.Object
-	var attributes []byte
-	err := r.Scan(&o.Workspace, &o.Number, &o.Type, &o.ID, &o.CIO, &o.Created, &o.Updated, &attributes)
-	o.Attributes = object.Decode(attributes)
+	o, _, err := scanObjectSize(r)
 	return o, err
+}
+
+// scanObjectSize is scanObject with how many bytes the attributes take.
+func scanObjectSize(r row) (o object.Object, size int, err error) {
+	var attributes []byte
+	err = r.Scan(&o.Workspace, &o.Number, &o.Type, &o.ID, &o.CIO, &o.Created, &o.Updated, &attributes)
+	o.Attributes = object.Decode(attributes)
+	return o, len(attributes), err
 }
 
 func scanRelationship(r row) (object.Relationship, error) {
@@ -148,19 +153,11 @@ func (db *DB) FindObject(ctx context.Context, ws int64, k object.Key) (*object.O
 	return &all[0], nil
 }
 
-// Related is one end of a relationship with what is known of it.
-type Related struct {
-	Object       object.Object // without attributes
-	Person       uint32
-	Created      int64
-	Relationship object.Attributes
-}
-
 const relatedSQL = `SELECT o.workspace, o.object, o.type, o.id, o.cio, r.person, r.created, r.attributes
 	FROM relationships r CROSS JOIN objects o WHERE o.workspace = r.workspace AND o.object = r.object AND r.workspace = $1 AND `
 
-func scanRelated(r row) (Related, error) {
-	var rel Related
+func scanRelated(r row) (object.Related, error) {
+	var rel object.Related
 	var who int64
 	var attributes []byte
 	o := &rel.Object
@@ -170,12 +167,12 @@ func scanRelated(r row) (Related, error) {
 }
 
 // ObjectsOf lists up to limit objects of a person with numbers after one, by number.
-func (db *DB) ObjectsOf(ctx context.Context, who person.Ref, after int64, limit int) ([]Related, error) {
+func (db *DB) ObjectsOf(ctx context.Context, who person.Ref, after int64, limit int) ([]object.Related, error) {
 	return list(ctx, db, relatedSQL+`r.person = $2 AND r.object > $3 ORDER BY r.object LIMIT $4`, []any{who.Workspace, int64(who.Ordinal), after, int64(limit)}, scanRelated)
 }
 
 // PeopleOf lists up to limit people of an object with ordinals after one, by ordinal.
-func (db *DB) PeopleOf(ctx context.Context, ws, number, after int64, limit int) ([]Related, error) {
+func (db *DB) PeopleOf(ctx context.Context, ws, number, after int64, limit int) ([]object.Related, error) {
 	return list(ctx, db, relatedSQL+`r.object = $2 AND r.person > $3 ORDER BY r.person LIMIT $4`, []any{ws, number, after, int64(limit)}, scanRelated)
 }
 

@@ -43,7 +43,7 @@ const StaleHeader = "X-Rapport-Stale"
 func Routes(o Options) []api.Route {
 	s := &surface{o: o, cursor: api.NewCursor(o.Secret)}
 	var all []api.Route
-	for _, part := range [][]api.Route{s.sends(), s.people(), s.segmentRoutes(), s.searchRoutes(), s.others(), later()} {
+	for _, part := range [][]api.Route{s.sends(), s.people(), s.segmentRoutes(), s.searchRoutes(), s.objectRoutes(), s.others(), later()} {
 		all = append(all, part...)
 	}
 	return all

@@ -29,6 +29,7 @@ import (
 	"rapport.example/internal/engine"
 	"rapport.example/internal/event"
 	"rapport.example/internal/ingest"
+	"rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/store"
 	"rapport.example/internal/store/storetest"
@@ -178,6 +179,7 @@ func changes(tb testing.TB) *engine.Changes {
 	c.NewDeliveries[5].Created = 1748736000_000 // seven months before
 	send(2, 1, "x1", 1, 0, 0, delivery.Sent, `{"created":1767312001}`, "")
 
+	things(tb, c)
 	piece := func(ws, segment int64, ordinals ...uint32) {
 		c.Pieces = append(c.Pieces, engine.Piece{PieceKey: engine.PieceKey{Workspace: ws, Segment: segment}, Count: int64(len(ordinals)), Bits: bits(tb, ordinals...)})
 	}
@@ -185,6 +187,27 @@ func changes(tb testing.TB) *engine.Changes {
 	piece(1, 2, 1, 2, 9) // 9 was deleted while its piece was being written
 	piece(2, 1, 1)
 	return c
+}
+
+// things adds objects and relationships.
+func things(tb testing.TB, c *engine.Changes) {
+	tb.Helper()
+	for i, o := range []object.Object{{Type: 1, ID: "acme"}, {Type: 1, ID: "beta co/ü"}, {Type: 12, ID: "go-101"}, {Type: 1, ID: "empty"}} {
+		o.Workspace, o.Number, o.CIO, o.Created, o.Updated = 1, int64(i+1), fmt.Sprintf("ob%014d", i+1), start, start
+		o.Attributes = object.Decode([]byte([]string{
+			`{"name":["Acme",1767312000],"size":[250,1767312001],"old":[null,1767312002],"address":[{"city":"Oslo"},1767312003]}`,
+			`{"name":["Beta",1767312000],"beta":[true,1767312000]}`, `{"title":["Go",1767312000]}`, `{}`,
+		}[i]))
+		c.PutObjects = append(c.PutObjects, o)
+	}
+	c.PutObjects = append(c.PutObjects, object.Object{Workspace: 2, Number: 1, Type: 1, ID: "secret", CIO: "obsecret", Attributes: object.Decode([]byte(`{"name":["Acme",1]}`))})
+	for _, r := range [][2]int64{{1, 1}, {1, 2}, {1, 3}, {2, 1}} {
+		c.PutRelations = append(c.PutRelations, object.Relationship{
+			Workspace: 1, Person: uint32(r[0]), Object: r[1], Created: start, Attributes: object.Decode([]byte(`{"role":["admin",1767312004],"left":[null,1767312005]}`)),
+		})
+	}
+	c.Counters = append(c.Counters, engine.Counter{Workspace: 1, Name: "objects:1", Last: 3}, engine.Counter{Workspace: 1, Name: "objects:12", Last: 1},
+		engine.Counter{Workspace: 1, Name: "object_type", Last: 2}, engine.Counter{Workspace: 2, Name: "objects:3", Last: 1})
 }
 
 type surface struct {

@@ -47,7 +47,7 @@ GET broadcasts broadcasts/{broadcast_id} broadcasts/{broadcast_id}/triggers broa
 GET broadcasts/{broadcast_id}/metrics broadcasts/{broadcast_id}/metrics/links
 GET,PUT broadcasts/{broadcast_id}/actions/{action_id} broadcasts/{broadcast_id}/actions/{action_id}/language/{language}
 GET broadcasts/{broadcast_id}/actions/{action_id}/metrics broadcasts/{broadcast_id}/actions/{action_id}/metrics/links
-GET customers/{customer_id}/relationships customers/{customer_id}/subscription_preferences
+GET customers/{customer_id}/subscription_preferences
 GET,PUT customers/{customer_id}/optouts
 GET optouts
 GET,POST newsletters
@@ -73,9 +73,6 @@ GET exports exports/{export_id} exports/{export_id}/download
 POST exports/customers exports/deliveries
 POST imports
 GET imports/{import_id}
-GET object_types
-POST objects
-GET objects/{type_id}/{object_id}/attributes objects/{type_id}/{object_id}/relationships
 GET,POST reporting_webhooks
 GET,PUT,DELETE reporting_webhooks/{webhook_id}
 GET sender_identities sender_identities/{sender_id} sender_identities/{sender_id}/used_by
