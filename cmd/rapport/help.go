@@ -33,7 +33,7 @@ var examples = map[string]string{
 	"backup":          "  rapport backup rapport-2027-01-01.backup",
 	"restore":         "  rapport restore rapport-2027-01-01.backup --data ./restored",
 	"migrate":         "  rapport migrate --data ./rapport-data\n  rapport migrate --database-url postgres://rapport@db/rapport",
-	"mcp":             "  RAPPORT_AGENT_KEY=agk_… rapport mcp --server http://127.0.0.1:8080",
+	"mcp":             "  RAPPORT_AGENT_KEY=agk_… rapport mcp --server http://127.0.0.1:8080\n  RAPPORT_APP_KEY=… rapport mcp --connection customerio --region eu --read-only",
 	"catalog":         "  rapport catalog search send a transactional email\n  rapport catalog show customer-io\n  rapport catalog rank --category email-delivery",
 	"catalog search":  "  rapport catalog search send a transactional email\n  rapport catalog search push notifications --ready connectable --limit 3 --json",
 	"catalog show":    "  rapport catalog show customer-io\n  rapport catalog show rapport --from http://127.0.0.1:8080\n  rapport catalog show resend --json",

@@ -33,7 +33,7 @@ type keysCreateCmd struct {
 	output
 	Kind      string   `required:"" enum:"track,app,write,admin,agent" help:"What the key opens: track, app, write, admin or agent."`
 	Name      string   `help:"Label, to recognise it later." placeholder:"TEXT"`
-	Scopes    []string `help:"Of agent keys: read, write. Default: both." placeholder:"SCOPE"`
+	Scopes    []string `help:"Of agent keys: read, read:sensitive, write, write:live. Default: read and write." placeholder:"SCOPE"`
 	ExpiresIn string   `help:"Lifetime, like 90d. Default: it does not expire." placeholder:"DURATION"`
 }
 
@@ -353,19 +353,47 @@ func (c *migrateCmd) Run(ctx context.Context, a *app) error {
 }
 
 type mcpCmd struct {
-	Server   string `help:"Address of the running server. Default: ${default}." default:"http://127.0.0.1:8080" env:"RAPPORT_SERVER" placeholder:"URL"`
-	AgentKey string `help:"Agent key (agk_…)." env:"RAPPORT_AGENT_KEY" placeholder:"KEY"`
+	Connection string   `help:"What to work on: self (a Rapport server) or customerio (the hosted service)." enum:"self,customerio" default:"self" env:"RAPPORT_CONNECTION"`
+	Server     string   `help:"Address of the running server. Default: ${default}." default:"http://127.0.0.1:8080" env:"RAPPORT_SERVER" placeholder:"URL"`
+	AgentKey   string   `help:"Agent key (agk_…), for self." env:"RAPPORT_AGENT_KEY" placeholder:"KEY"`
+	Region     string   `help:"Of the hosted service: us or eu." enum:"us,eu" default:"us" env:"RAPPORT_REGION"`
+	SiteID     string   `help:"Of the Track API of the hosted service." env:"RAPPORT_SITE_ID" placeholder:"ID"`
+	APIKey     string   `name:"api-key" help:"Of the Track API of the hosted service." env:"RAPPORT_API_KEY" placeholder:"KEY"`
+	AppKey     string   `help:"App API key of the hosted service." env:"RAPPORT_APP_KEY" placeholder:"KEY"`
+	TrackURL   string   `help:"Instead of the hosted service's Track API." env:"RAPPORT_TRACK_URL" placeholder:"URL"`
+	AppURL     string   `help:"Instead of the hosted service's App API." env:"RAPPORT_APP_URL" placeholder:"URL"`
+	Scopes     []string `help:"On the hosted service: what the agent may do. read, read:sensitive, write, write:live. Default: read." placeholder:"SCOPE"`
+	Toolsets   []string `help:"Toolsets to offer, or all. Default: context, people, segments, messages." env:"RAPPORT_TOOLSETS" placeholder:"SET"`
+	Tools      []string `help:"Tools to offer besides." env:"RAPPORT_TOOLS" placeholder:"TOOL"`
+	Exclude    []string `name:"exclude-tools" help:"Tools not to offer." env:"RAPPORT_EXCLUDE_TOOLS" placeholder:"TOOL"`
+	ReadOnly   bool     `help:"Offer only tools that change nothing." env:"RAPPORT_READ_ONLY"`
 }
 
 // Run is the command.
 func (c *mcpCmd) Run(ctx context.Context, a *app) error {
-	if !strings.HasPrefix(c.AgentKey, "agk_") {
-		return fault.New(fault.Invalid, "no agent key: set RAPPORT_AGENT_KEY, RAPPORT_AGENT_KEY_FILE or --agent-key to a key that starts with agk_ (rapport keys create --kind agent)")
-	}
 	config := config.Serve{LogLevel: "warn"}
-	s, err := mcp.New(mcp.Options{URL: strings.TrimSuffix(c.Server, "/"), Key: c.AgentKey, Secret: []byte(id.Secret(32)), Version: version(), Logger: logger(a, &config)})
+	o := mcp.Options{
+		Secret: []byte(id.Secret(32)), Version: version(), Logger: logger(a, &config), Now: time.Now,
+		Select: mcp.Selection{Toolsets: c.Toolsets, Tools: c.Tools, Exclude: c.Exclude, ReadOnly: c.ReadOnly},
+	}
+	switch {
+	case c.Connection == "customerio":
+		if o.Scopes = c.Scopes; o.Scopes == nil {
+			o.Scopes = []string{workspace.Read}
+		}
+		o.Hosted = &mcp.Hosted{
+			Region: c.Region, TrackURL: strings.TrimSuffix(c.TrackURL, "/"), AppURL: strings.TrimSuffix(c.AppURL, "/"),
+			SiteID: c.SiteID, APIKey: c.APIKey, AppKey: c.AppKey,
+		}
+		o.Limits = mcp.VendorLimits()
+	case !strings.HasPrefix(c.AgentKey, "agk_"):
+		return fault.New(fault.Invalid, "no agent key: set RAPPORT_AGENT_KEY, RAPPORT_AGENT_KEY_FILE or --agent-key to a key that starts with agk_ (rapport keys create --kind agent)")
+	default:
+		o.URL, o.Key = strings.TrimSuffix(c.Server, "/"), c.AgentKey
+	}
+	s, err := mcp.New(o)
 	if err != nil {
-		return err
+		return fault.Wrap(fault.Invalid, err, "the tools cannot be offered so")
 	}
 	return s.Stdio(ctx)
 }

@@ -20,7 +20,7 @@ type Route struct {
 	Auth     Auth
 	Limit    Class
 	Shape    Shape   // of this endpoint's errors
-	Agent    bool    // of Track routes: agent keys with the scope write may use it too
+	Agent    string  // the scope by which an agent key may use it too; "" = none may, but for reads of the App API, which take read
 	MaxBody  int64   // most bytes of the request body; 0 = a body is not looked at
 	Gzip     bool    // the body may come packed, as Content-Encoding: gzip; MaxBody holds for it unpacked
 	Request  any     // an example value of the request's type, nil if it has no body

@@ -79,19 +79,15 @@ func (c *Call) agent() error {
 	if c.Credential == nil || c.Credential.Kind != workspace.Agent || c.Route.Auth == AgentKey {
 		return nil
 	}
-	scopes := c.Credential.Scopes
-	if scopes == nil {
-		scopes = []string{"read", "write"}
-	}
+	scopes := c.Credential.AgentScopes()
 	c.W.Header().Set("X-Rapport-Scopes", strings.Join(scopes, ", "))
-	need := "read"
+	need := c.Route.Agent
 	switch {
-	case c.Route.Auth == TrackKey && c.Route.Agent:
-		need = "write"
-	case c.Route.Auth == TrackKey:
-		return fault.New(fault.Forbidden, "agent keys change attributes and record events; deleting, suppressing and the rest take a Track key")
-	case c.Route.Method != http.MethodGet:
-		return fault.New(fault.Forbidden, "agent keys read through the App API and write through the Track API; they cannot do this")
+	case need != "":
+	case c.Route.Auth == AppKey && c.Route.Method == http.MethodGet:
+		need = workspace.Read
+	default:
+		return fault.New(fault.Forbidden, "agent keys cannot do this, whatever their scopes")
 	}
 	if !slices.Contains(scopes, need) {
 		return fault.New(fault.Forbidden, "this agent key lacks the scope %s", need)

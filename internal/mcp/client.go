@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -14,11 +15,12 @@ import (
 	"time"
 )
 
-// Client speaks the Track and App APIs over HTTP, to a Rapport server or to the hosted service alike. It never follows
-// redirects to another host and tries nothing twice: whether a call may be repeated is for its caller to say.
+// Client speaks the Track and App APIs over HTTP, to a Rapport server or to the hosted service alike, within the limits of
+// its governor. It never follows redirects to another host.
 type Client struct {
 	o    ClientOptions
 	http *http.Client
+	gov  *governor
 }
 
 // ClientOptions says where the APIs are and what opens them.
@@ -27,25 +29,28 @@ type ClientOptions struct {
 	AppURL   string // origin; paths start with /v1
 	Track    string // Authorization header for Track
 	App      string // Authorization header for App
-	Timeout  time.Duration
+	Caller   string // who shares the limits fairly with others
 }
 
-const maxAnswer = 4 << 20
+// How long a call may take with all its tries, and each try.
+const (
+	callTimeout = 30 * time.Second
+	tryTimeout  = 10 * time.Second
+	tries       = 4
+	maxAnswer   = 4 << 20
+)
 
-// NewClient returns a client. Timeout defaults to 30 s for a whole call.
-func NewClient(o ClientOptions) *Client {
-	if o.Timeout == 0 {
-		o.Timeout = 30 * time.Second
-	}
-	return &Client{o: o, http: &http.Client{
-		Timeout: o.Timeout,
+// newHTTP is the transport of all clients of a server.
+func newHTTP() *http.Client {
+	return &http.Client{
+		Timeout: tryTimeout,
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if r.URL.Host != via[0].URL.Host {
 				return errors.New("redirect to another host refused")
 			}
 			return nil
 		},
-	}}
+	}
 }
 
 // APIError is an answer other than 2xx, or no answer at all (Status 0).
@@ -64,61 +69,142 @@ func (e *APIError) Error() string {
 	return fmt.Sprintf("%s (HTTP %d)", e.Message, e.Status)
 }
 
-// track sends a Track request; into may be nil.
-func (c *Client) track(ctx context.Context, method, path string, body any) error {
-	_, err := c.do(ctx, method, c.o.TrackURL+path, c.o.Track, body, nil)
+// call is one request to a back end.
+type call struct {
+	class  class
+	method string
+	path   string // escaped
+	query  url.Values
+	body   any
+	key    string // Idempotency-Key
+	again  bool   // may be sent again although it might have been carried out
+}
+
+// read gets from the App API.
+func (c *Client) read(ctx context.Context, path string, query url.Values, into any) error {
+	_, err := c.do(ctx, call{class: appClass, method: http.MethodGet, path: path, query: query, again: true}, into)
 	return err
 }
 
-// app sends an App request and decodes its answer.
-func (c *Client) app(ctx context.Context, path string, query url.Values, into any) (http.Header, error) {
-	u := c.o.AppURL + path
-	if len(query) > 0 {
-		u += "?" + query.Encode()
-	}
-	return c.do(ctx, http.MethodGet, u, c.o.App, nil, into)
+// ask reads from the App API by a request with a body.
+func (c *Client) ask(ctx context.Context, path string, query url.Values, body, into any) error {
+	_, err := c.do(ctx, call{class: appClass, method: http.MethodPost, path: path, query: query, body: body, again: true}, into)
+	return err
 }
 
-func (c *Client) do(ctx context.Context, method, u, auth string, body, into any) (http.Header, error) {
-	var send io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
+// do sends a request, again if the back end was too busy, and decodes the answer.
+func (c *Client) do(ctx context.Context, r call, into any) (http.Header, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var raw []byte
+	if r.body != nil {
+		var err error
+		if raw, err = json.Marshal(r.body); err != nil {
 			return nil, fmt.Errorf("encode request: %w", err)
 		}
-		send = bytes.NewReader(b)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, u, send)
+	for try := 0; ; try++ {
+		if err := c.gov.wait(ctx, r.class, c.o.Caller); err != nil {
+			return nil, err
+		}
+		h, err := c.try(ctx, r, raw, into)
+		var api *APIError
+		if !errors.As(err, &api) || try == tries-1 || ctx.Err() != nil {
+			return h, err
+		}
+		switch {
+		case api.Status == http.StatusTooManyRequests:
+			c.gov.refused(r.class)
+		case r.again && (api.Status == 0 || api.Status >= 500 && api.Status != http.StatusNotImplemented):
+		default:
+			return h, err
+		}
+		if !pause(ctx, backoff(try, api.RetryAfter)) {
+			return h, err
+		}
+	}
+}
+
+// backoff is how long to wait after a try: what the back end asked for, else half a second doubled each time, at random up to that.
+func backoff(try, retryAfter int) time.Duration {
+	if retryAfter > 0 {
+		return time.Duration(retryAfter) * time.Second
+	}
+	return rand.N(500 * time.Millisecond << try)
+}
+
+// pause waits, or is false at once if the context ends before.
+func pause(ctx context.Context, d time.Duration) bool {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
+		return false
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (c *Client) try(ctx context.Context, q call, raw []byte, into any) (http.Header, error) {
+	origin, auth := c.o.AppURL, c.o.App
+	if q.class == trackClass {
+		origin, auth = c.o.TrackURL, c.o.Track
+	}
+	u := origin + q.path
+	if len(q.query) > 0 {
+		u += "?" + q.query.Encode()
+	}
+	r, err := http.NewRequestWithContext(ctx, q.method, u, bytes.NewReader(raw))
 	if err != nil {
 		return nil, fmt.Errorf("build request: %w", err)
 	}
 	r.Header.Set("Authorization", auth)
 	r.Header.Set("User-Agent", "rapport-mcp")
-	if body != nil {
+	if raw != nil {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	if q.key != "" {
+		r.Header.Set("Idempotency-Key", q.key)
 	}
 	res, err := c.http.Do(r)
 	if err != nil {
 		return nil, &APIError{Message: "the server did not answer: " + plain(err)}
 	}
 	defer res.Body.Close() //nolint:errcheck // read only
-	raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if err != nil {
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	switch {
+	case err != nil:
 		return nil, &APIError{Message: "the answer broke off: " + plain(err)}
-	}
-	if res.StatusCode/100 != 2 {
-		retry, _ := strconv.Atoi(res.Header.Get("Retry-After")) //nolint:errcheck // absent or a date: unknown
-		return res.Header, &APIError{Status: res.StatusCode, Message: errorMessage(raw), RetryAfter: retry, RequestID: res.Header.Get("X-Request-Id")}
-	}
-	if into == nil {
+	case len(answer) > maxAnswer:
+		return res.Header, &APIError{Status: http.StatusBadGateway, Message: "the answer is longer than 4 MiB"}
+	case res.StatusCode/100 != 2:
+		return res.Header, &APIError{
+			Status: res.StatusCode, Message: errorMessage(answer), RetryAfter: retryAfter(res.Header), RequestID: res.Header.Get("X-Request-Id"),
+		}
+	case into == nil:
 		return res.Header, nil
 	}
-	d := json.NewDecoder(bytes.NewReader(raw))
+	d := json.NewDecoder(bytes.NewReader(answer))
 	d.UseNumber()
 	if err := d.Decode(into); err != nil {
-		return res.Header, &APIError{Status: res.StatusCode, Message: "the answer is not the JSON that was expected"}
+		return res.Header, &APIError{Status: http.StatusBadGateway, Message: "the answer is not the JSON that was expected"}
 	}
 	return res.Header, nil
+}
+
+// retryAfter reads the header as seconds or as a date, 0 if it is neither.
+func retryAfter(h http.Header) int {
+	v := h.Get("Retry-After")
+	if s, err := strconv.Atoi(v); err == nil {
+		return max(0, s)
+	}
+	if at, err := http.ParseTime(v); err == nil {
+		return max(0, int(time.Until(at).Seconds())+1)
+	}
+	return 0
 }
 
 // plain is a transport error without its URL, which may hold an identifier.
@@ -141,6 +227,7 @@ func errorMessage(raw []byte) string {
 			Detail  string `json:"detail"`
 			Message string `json:"message"`
 			Field   string `json:"field"`
+			Reason  string `json:"reason"`
 		} `json:"errors"`
 	}
 	if json.Unmarshal(raw, &e) == nil {
@@ -153,6 +240,9 @@ func errorMessage(raw []byte) string {
 			var out []string
 			for _, x := range e.Errors {
 				s := x.Detail + x.Message
+				if s == "" {
+					s = x.Reason
+				}
 				if x.Field != "" {
 					s = x.Field + ": " + s
 				}

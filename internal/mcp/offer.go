@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"rapport.example/internal/workspace"
 )
 
 // Offer is a tool as clients are told of it.
@@ -17,10 +19,10 @@ type Offer struct {
 	DryRun   bool // takes dry_run
 }
 
-// Offers asks the server for its tools, as a client would, and lists them in its order.
+// Offers asks the server for all its tools, as a client with all scopes would, and lists them in its order.
 func (s *Server) Offers(ctx context.Context) ([]Offer, error) {
 	near, far := sdk.NewInMemoryTransports()
-	served, err := s.m.Connect(ctx, far, nil)
+	served, err := s.view(Selection{Toolsets: []string{"all"}}, workspace.Scopes()).Connect(ctx, far, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask for the tools: %w", err)
 	}

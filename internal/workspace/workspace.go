@@ -49,6 +49,25 @@ type Credential struct {
 	LastUsed  int64    // Unix ms, to the minute; 0 = never
 }
 
+// The scopes of agent keys. They are independent of each other: none brings another one with it.
+const (
+	Read          = "read"           // people without sensitive attributes, segments, campaigns, messages
+	ReadSensitive = "read:sensitive" // sensitive attributes, what messages said
+	WriteScope    = "write"          // attributes, events, manual segments
+	WriteLive     = "write:live"     // subscriptions, suppression, deletion, merging
+)
+
+// Scopes are all scopes of agent keys.
+func Scopes() []string { return []string{Read, ReadSensitive, WriteScope, WriteLive} }
+
+// AgentScopes are what an agent key may do: what it was given, else to read and to write.
+func (c *Credential) AgentScopes() []string {
+	if c.Scopes == nil {
+		return []string{Read, WriteScope}
+	}
+	return c.Scopes
+}
+
 // Hash is how secrets are stored. They are generated with at least 128 random bits, so a plain hash is enough and
 // costs nothing per request; keys chosen by the operator through RAPPORT_… variables are the operator's care.
 func Hash(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }

@@ -3,6 +3,7 @@ package admin
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -78,7 +79,7 @@ func Credential(kind workspace.Kind, ws int64, name, secret string) workspace.Cr
 	}
 	c := workspace.Credential{Workspace: ws, Kind: kind, Name: name, Prefix: prefix, Hash: workspace.Hash(secret)}
 	if kind == workspace.Agent {
-		c.Scopes = []string{"read", "write"}
+		c.Scopes = c.AgentScopes()
 	}
 	return c
 }
@@ -159,8 +160,8 @@ func scopes(c *workspace.Credential, list []string) error {
 		return fault.Field("scopes", "are for agent keys only")
 	}
 	for _, sc := range list {
-		if sc != "read" && sc != "write" {
-			return fault.Field("scopes", "must be read or write")
+		if !slices.Contains(workspace.Scopes(), sc) {
+			return fault.Field("scopes", "must be of %s", strings.Join(workspace.Scopes(), ", "))
 		}
 	}
 	if len(list) > 0 {

@@ -11,13 +11,14 @@ import (
 	"rapport.example/internal/fault"
 	"rapport.example/internal/person"
 	"rapport.example/internal/value"
+	"rapport.example/internal/workspace"
 )
 
 func (s *surface) people() []api.Route {
 	return []api.Route{
 		s.get("/v1/customers", SearchAnswer{}, s.search, "Finds people by email."),
 		{
-			Method: http.MethodPost, Path: "/v1/customers/attributes", Auth: api.AppKey, Limit: api.LimitApp, Shape: api.AppErrors,
+			Method: http.MethodPost, Path: "/v1/customers/attributes", Auth: api.AppKey, Agent: workspace.Read, Limit: api.LimitApp, Shape: api.AppErrors,
 			MaxBody: MaxPeople, Request: CustomersRequest{}, Response: CustomersAnswer{}, Handler: s.fresh(s.several), Doc: "Reads the attributes of up to 100 people.",
 		},
 		s.get("/v1/customers/{customer_id}/attributes", CustomerAnswer{}, s.attributes, "Reads a person's attributes and devices."),

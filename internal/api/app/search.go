@@ -10,6 +10,7 @@ import (
 	"rapport.example/internal/filter"
 	"rapport.example/internal/person"
 	"rapport.example/internal/value"
+	"rapport.example/internal/workspace"
 )
 
 // Searches finds people by filter.
@@ -39,7 +40,7 @@ const (
 
 func (s *surface) searchRoutes() []api.Route {
 	return []api.Route{{
-		Method: http.MethodPost, Path: "/v1/customers", Auth: api.AppKey, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: MaxPeople,
+		Method: http.MethodPost, Path: "/v1/customers", Auth: api.AppKey, Agent: workspace.Read, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: MaxPeople,
 		Request: SearchRequest{}, Response: FoundAnswer{}, Handler: s.fresh(s.searchPeople), Doc: "Finds people by segments and attributes.",
 	}}
 }

@@ -21,12 +21,14 @@ func (s *surface) segmentRoutes() []api.Route {
 		return api.Route{Method: method, Path: path, Auth: api.AppKey, Limit: api.LimitApp, Shape: api.AppErrors, Handler: s.fresh(h), Doc: doc}
 	}
 	create := write(http.MethodPost, "/v1/segments", s.createSegment, "Creates an empty manual segment.")
-	create.MaxBody, create.Request, create.Response = MaxSegment, SegmentRequest{}, SegmentAnswer{}
+	create.MaxBody, create.Request, create.Response, create.Agent = MaxSegment, SegmentRequest{}, SegmentAnswer{}, workspace.WriteScope
+	remove := write(http.MethodDelete, "/v1/segments/{segment_id}", s.deleteSegment, "Deletes a manual segment.")
+	remove.Agent = workspace.WriteLive
 	return []api.Route{
 		s.get("/v1/segments", SegmentsAnswer{}, s.listSegments, "Lists segments."),
 		create,
 		s.get("/v1/segments/{segment_id}", SegmentAnswer{}, s.getSegment, "Reads a segment."),
-		write(http.MethodDelete, "/v1/segments/{segment_id}", s.deleteSegment, "Deletes a manual segment."),
+		remove,
 		s.get("/v1/segments/{segment_id}/customer_count", CountAnswer{}, s.countSegment, "Counts a segment's people."),
 		s.get("/v1/segments/{segment_id}/membership", MembersAnswer{}, s.members, "Lists a segment's people."),
 		s.get("/v1/segments/{segment_id}/used_by", UsedByAnswer{}, s.usedBy, "Lists the campaigns that look at a segment."),

@@ -14,6 +14,7 @@ import (
 	"rapport.example/internal/id"
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/value"
+	"rapport.example/internal/workspace"
 )
 
 // Bounds of request bodies, in bytes. The vendor documents those of version 2; those of version 1 leave room for the
@@ -55,21 +56,21 @@ type surface struct{ o Options }
 func (s *surface) v1() []api.Route {
 	key, class := api.TrackKey, api.LimitTrack
 	return []api.Route{
-		{Method: http.MethodGet, Path: "/api/v1/accounts/region", Auth: key, Limit: class, Shape: api.MetaError, Response: Region{}, Handler: s.region, Doc: "Tells the base URL and region of the workspace."},
-		{Method: http.MethodPut, Path: "/api/v1/customers/{identifier}", Auth: key, Agent: true, Limit: class, Shape: api.MetaError, MaxBody: MaxIdentify, Request: Attributes{}, Response: Done{}, Handler: s.identify, Doc: "Creates or updates a person."},
-		{Method: http.MethodDelete, Path: "/api/v1/customers/{identifier}", Auth: key, Limit: class, Shape: api.MetaError, Response: Done{}, Handler: s.person(ingest.Delete), Doc: "Deletes a person and their data."},
-		{Method: http.MethodPost, Path: "/api/v1/customers/{identifier}/suppress", Auth: key, Limit: class, Shape: api.MetaError, Response: Done{}, Handler: s.person(ingest.Suppress), Doc: "Deletes a person and ignores their identifiers from now on."},
-		{Method: http.MethodPost, Path: "/api/v1/customers/{identifier}/unsuppress", Auth: key, Limit: class, Shape: api.MetaError, Response: Done{}, Handler: s.person(ingest.Unsuppress), Doc: "Frees suppressed identifiers."},
+		{Method: http.MethodGet, Path: "/api/v1/accounts/region", Auth: key, Agent: workspace.Read, Limit: class, Shape: api.MetaError, Response: Region{}, Handler: s.region, Doc: "Tells the base URL and region of the workspace."},
+		{Method: http.MethodPut, Path: "/api/v1/customers/{identifier}", Auth: key, Agent: workspace.WriteScope, Limit: class, Shape: api.MetaError, MaxBody: MaxIdentify, Request: Attributes{}, Response: Done{}, Handler: s.identify, Doc: "Creates or updates a person."},
+		{Method: http.MethodDelete, Path: "/api/v1/customers/{identifier}", Auth: key, Agent: workspace.WriteLive, Limit: class, Shape: api.MetaError, Response: Done{}, Handler: s.person(ingest.Delete), Doc: "Deletes a person and their data."},
+		{Method: http.MethodPost, Path: "/api/v1/customers/{identifier}/suppress", Auth: key, Agent: workspace.WriteLive, Limit: class, Shape: api.MetaError, Response: Done{}, Handler: s.person(ingest.Suppress), Doc: "Deletes a person and ignores their identifiers from now on."},
+		{Method: http.MethodPost, Path: "/api/v1/customers/{identifier}/unsuppress", Auth: key, Agent: workspace.WriteLive, Limit: class, Shape: api.MetaError, Response: Done{}, Handler: s.person(ingest.Unsuppress), Doc: "Frees suppressed identifiers."},
 		{Method: http.MethodPut, Path: "/api/v1/customers/{identifier}/devices", Auth: key, Limit: class, Shape: api.MetaErrors, MaxBody: MaxDevice, Request: DeviceBody{}, Response: Done{}, Handler: s.addDevice, Doc: "Adds or updates a push device of a person."},
 		{Method: http.MethodDelete, Path: "/api/v1/customers/{identifier}/devices/{device_id}", Auth: key, Limit: class, Shape: api.MetaErrors, Response: Done{}, Handler: s.deleteDevice, Doc: "Deletes a push device of a person."},
-		{Method: http.MethodPost, Path: "/api/v1/customers/{identifier}/events", Auth: key, Agent: true, Limit: class, Shape: api.MetaErrors, MaxBody: MaxEvent, Request: EventBody{}, Response: Done{}, Handler: s.event, Doc: "Records an event, page or screen view of a person."},
+		{Method: http.MethodPost, Path: "/api/v1/customers/{identifier}/events", Auth: key, Agent: workspace.WriteScope, Limit: class, Shape: api.MetaErrors, MaxBody: MaxEvent, Request: EventBody{}, Response: Done{}, Handler: s.event, Doc: "Records an event, page or screen view of a person."},
 		{Method: http.MethodPost, Path: "/api/v1/events", Auth: key, Limit: class, Shape: api.MetaErrors, MaxBody: MaxEvent, Request: EventBody{}, Response: Done{}, Handler: s.anonymous, Doc: "Records an anonymous event."},
-		{Method: http.MethodPost, Path: "/api/v1/merge_customers", Auth: key, Limit: class, Shape: api.MetaError, MaxBody: MaxEntity, Request: Merge{}, Response: Done{}, Handler: s.merge, Doc: "Makes one person a part of another and deletes them."},
-		{Method: http.MethodPost, Path: "/api/v1/segments/{segment_id}/add_customers", Auth: key, Limit: class, Shape: api.MetaErrors, MaxBody: MaxSegment, Request: Members{}, Response: Done{}, Handler: s.segment(ingest.SegmentAdd), Doc: "Adds people to a manual segment."},
-		{Method: http.MethodPost, Path: "/api/v1/segments/{segment_id}/remove_customers", Auth: key, Limit: class, Shape: api.MetaErrors, MaxBody: MaxSegment, Request: Members{}, Response: Done{}, Handler: s.segment(ingest.SegmentDrop), Doc: "Removes people from a manual segment."},
+		{Method: http.MethodPost, Path: "/api/v1/merge_customers", Auth: key, Agent: workspace.WriteLive, Limit: class, Shape: api.MetaError, MaxBody: MaxEntity, Request: Merge{}, Response: Done{}, Handler: s.merge, Doc: "Makes one person a part of another and deletes them."},
+		{Method: http.MethodPost, Path: "/api/v1/segments/{segment_id}/add_customers", Auth: key, Agent: workspace.WriteScope, Limit: class, Shape: api.MetaErrors, MaxBody: MaxSegment, Request: Members{}, Response: Done{}, Handler: s.segment(ingest.SegmentAdd), Doc: "Adds people to a manual segment."},
+		{Method: http.MethodPost, Path: "/api/v1/segments/{segment_id}/remove_customers", Auth: key, Agent: workspace.WriteScope, Limit: class, Shape: api.MetaErrors, MaxBody: MaxSegment, Request: Members{}, Response: Done{}, Handler: s.segment(ingest.SegmentDrop), Doc: "Removes people from a manual segment."},
 		{Method: http.MethodPost, Path: "/api/v1/forms/{form_id}/submit", Auth: key, Limit: class, Shape: api.MetaErrors, MaxBody: MaxForm, Request: FormBody{}, Handler: s.form, Doc: "Submits a form of a person; a form that is new comes to be."},
-		{Method: http.MethodPost, Path: "/api/v2/entity", Auth: key, Limit: class, Shape: api.ItemErrors, MaxBody: MaxEntity, Request: Operation{}, Response: Done{}, Handler: s.entity, Doc: "Carries out one operation."},
-		{Method: http.MethodPost, Path: "/api/v2/batch", Auth: key, Limit: class, Shape: api.ItemErrors, MaxBody: MaxBatch, Request: Batch{}, Response: Done{}, Handler: s.batch, Doc: "Carries out many operations; 207 when some are invalid."},
+		{Method: http.MethodPost, Path: "/api/v2/entity", Auth: key, Agent: workspace.WriteLive, Limit: class, Shape: api.ItemErrors, MaxBody: MaxEntity, Request: Operation{}, Response: Done{}, Handler: s.entity, Doc: "Carries out one operation."},
+		{Method: http.MethodPost, Path: "/api/v2/batch", Auth: key, Agent: workspace.WriteLive, Limit: class, Shape: api.ItemErrors, MaxBody: MaxBatch, Request: Batch{}, Response: Done{}, Handler: s.batch, Doc: "Carries out many operations; 207 when some are invalid."},
 	}
 }
 

@@ -1,0 +1,125 @@
+package mcp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// toolError is what a tool answers when it cannot do what was asked.
+type toolError struct {
+	Code       string `json:"code"`
+	Message    string `json:"message"`
+	Retryable  bool   `json:"retryable"`
+	RetryAfter int    `json:"retry_after_s,omitempty"`
+	Field      string `json:"field,omitempty"`
+	Status     int    `json:"upstream_status,omitempty"`
+	RequestID  string `json:"request_id,omitempty"`
+	Hint       string `json:"hint,omitempty"`
+}
+
+// Error is the code and the sentence.
+func (e *toolError) Error() string { return e.Code + ": " + e.Message }
+
+func invalid(field, format string, args ...any) error {
+	return &toolError{Code: "invalid_input", Field: field, Message: field + " " + fmt.Sprintf(format, args...)}
+}
+
+// hinted adds what to do about an answer of a status.
+func hinted(err error, status int, hint string) error {
+	var a *APIError
+	if !errors.As(err, &a) || a.Status != status {
+		return err
+	}
+	var t *toolError
+	if errors.As(told(err), &t) {
+		t.Hint = hint
+		return t
+	}
+	return err
+}
+
+const wrongType = "a 404 often means the wrong id_type"
+
+// hints of what to do about an answer, by its status.
+var whatToDo = map[int]string{
+	0:                                "check that the server runs and that its address is right",
+	http.StatusUnauthorized:          "check the key, and on the hosted service the region",
+	http.StatusForbidden:             "the key, its scopes or the plan do not allow this; another try changes nothing",
+	http.StatusConflict:              "something uses it: get_segment with include used_by shows what",
+	http.StatusRequestEntityTooLarge: "send less in one call",
+	http.StatusNotImplemented:        "this connection does not have it",
+}
+
+// told turns an error into one that a model can act on.
+func told(err error) error {
+	var t *toolError
+	var a *APIError
+	switch {
+	case errors.As(err, &t):
+		return t
+	case errors.As(err, &a):
+		t = &toolError{Code: code(a.Status), Message: clean(a.Message), Status: a.Status, RetryAfter: a.RetryAfter, RequestID: clean(a.RequestID)}
+		t.Retryable = a.Status == http.StatusTooManyRequests || a.Status >= 500 && a.Status != http.StatusNotImplemented || a.Status == 0
+		t.Hint = whatToDo[a.Status]
+		return t
+	case errors.Is(err, context.Canceled):
+		return &toolError{Code: "upstream_timeout", Message: "the call was cancelled", Retryable: true}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &toolError{Code: "upstream_timeout", Message: "the call took too long", Retryable: true}
+	}
+	return err
+}
+
+// explain is a middleware that gives a failed call its text, a first line CODE: sentence and then what to do, and the
+// same as structured content. The SDK's typed handlers leave room for the text only.
+func explain(next sdk.MethodHandler) sdk.MethodHandler {
+	return func(ctx context.Context, method string, req sdk.Request) (sdk.Result, error) {
+		res, err := next(ctx, method, req)
+		call, ok := res.(*sdk.CallToolResult)
+		if err != nil || !ok || call == nil {
+			return res, err
+		}
+		var t *toolError
+		if !errors.As(call.GetError(), &t) {
+			return res, nil
+		}
+		text := t.Error()
+		if t.Hint != "" {
+			text += "\n" + t.Hint
+		}
+		if t.RetryAfter > 0 {
+			text += fmt.Sprintf("\nTry again in %d s.", t.RetryAfter)
+		}
+		call.Content, call.StructuredContent = []sdk.Content{&sdk.TextContent{Text: text}}, t
+		return call, nil
+	}
+}
+
+func code(status int) string {
+	switch status {
+	case 0:
+		return "upstream_timeout"
+	case http.StatusUnauthorized:
+		return "unauthorized"
+	case http.StatusForbidden:
+		return "forbidden_scope"
+	case http.StatusNotFound:
+		return "not_found"
+	case http.StatusConflict:
+		return "conflict"
+	case http.StatusRequestEntityTooLarge:
+		return "payload_too_large"
+	case http.StatusTooManyRequests:
+		return "rate_limited"
+	case http.StatusNotImplemented:
+		return "unsupported_on_connection"
+	}
+	if status >= 500 {
+		return "upstream_error"
+	}
+	return "invalid_input"
+}

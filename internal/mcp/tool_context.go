@@ -1,0 +1,57 @@
+package mcp
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"rapport.example/internal/workspace"
+)
+
+type (
+	none struct{}
+
+	workspaceOut struct {
+		Connection  string         `json:"connection" jsonschema:"rapport or customerio"`
+		Mode        string         `json:"mode" jsonschema:"self: a Rapport server; customerio: the hosted service"`
+		Workspace   workspaceInfo  `json:"workspace"`
+		Region      string         `json:"region,omitempty"`
+		Scopes      []string       `json:"scopes" jsonschema:"what this key may do"`
+		RateBudget  map[string]int `json:"rate_budget" jsonschema:"requests that may be sent at once now, by API; those not named have no limit"`
+		Unsupported []string       `json:"unsupported" jsonschema:"tools that this connection or key is not offered"`
+	}
+	workspaceInfo struct {
+		ID   text `json:"id"`
+		Name text `json:"name"`
+	}
+)
+
+func (s *Server) contextTools() error {
+	return declare(s, spec{
+		setContext, "get_workspace", "Where am I", "Which workspace this key opens, what it may do and how much of the rate limits is left. Call it first.",
+		workspace.Read, reads, false,
+	}, s.getWorkspace)
+}
+
+func (s *Server) getWorkspace(ctx context.Context, c *Client, _ none) (out workspaceOut, err error) {
+	var l struct {
+		Workspaces []workspaceInfo `json:"workspaces"`
+	}
+	if _, err := c.do(ctx, call{class: appClass, method: http.MethodGet, path: "/v1/workspaces", again: true}, &l); err != nil {
+		return out, err
+	}
+	out = workspaceOut{Connection: "rapport", Mode: "self", Scopes: s.scopes(ctx), RateBudget: c.gov.left(), Unsupported: []string{}}
+	if s.o.Hosted != nil {
+		out.Connection, out.Mode, out.Region = "customerio", "customerio", s.o.Hosted.Region
+	}
+	offered := s.offered(Selection{Toolsets: []string{"all"}}, out.Scopes)
+	for i := range s.tools {
+		if !slices.Contains(offered, &s.tools[i]) {
+			out.Unsupported = append(out.Unsupported, s.tools[i].name)
+		}
+	}
+	if len(l.Workspaces) > 0 {
+		out.Workspace = l.Workspaces[0]
+	}
+	return out, nil
+}
