@@ -15,6 +15,7 @@ import (
 	"rapport.example/internal/api/pipelines"
 	"rapport.example/internal/api/track"
 	"rapport.example/internal/definition"
+	"rapport.example/internal/export"
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/link"
 	"rapport.example/internal/mcp"
@@ -28,9 +29,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 		Store: s.db, Keys: s.keys, Log: writes, Secret: s.db.Secret(), Now: s.now, Logger: s.log, BaseURL: s.o.BaseURL,
 		Applied: s.fresh.Applied, Fresh: s.fresh.Fresh, Backup: s.backupIfEmbedded(), Restore: s.restoreIfEmbedded(), Status: s.status,
 	})
-	agents, err := mcp.New(mcp.Options{
-		URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent, Limits: s.agentLimits(), Now: s.now,
-	})
+	agents, err := mcp.New(mcp.Options{URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent})
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +40,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	limiter := api.NewLimiter(limits)
 	tables := [][]api.Route{
 		track.Routes(track.Options{Log: writes, Keys: s.keys, Deliveries: s.db, State: s.db, Fresh: s.fresh.Fresh, BaseURL: s.o.BaseURL, Region: s.o.Region}),
-		app.Routes(app.Options{Store: s.db, Log: writes, Secret: s.db.Secret(), Fresh: s.fresh.Fresh, Applied: s.fresh.Applied}),
+		app.Routes(app.Options{Store: s.db, Log: writes, Secret: s.db.Secret(), Fresh: s.fresh.Fresh, Applied: s.fresh.Applied, BaseURL: s.base, Wake: s.jobs.Wake}),
 		pipelines.Routes(pipelines.Options{Log: writes, Keys: s.keys, Limiter: limiter, BaseURL: s.o.BaseURL, Logger: s.log}),
 		surface.Routes(),
 	}
@@ -49,6 +48,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 		tables = append(tables, []api.Route{ceiling()})
 	}
 	pages := http.NewServeMux()
+	pages.Handle(export.Path, export.NewHandler(s.db, export.NewSigner(s.db.Secret(), s.base), s.now, s.log))
 	pages.Handle("/e/", link.NewHandler(signer, s.reaction, s.now, s.log))
 	for _, path := range []string{"/mcp", "/mcp/"} {
 		pages.Handle(path, agents.Handler())
@@ -90,22 +90,12 @@ func (s *server) reaction(ctx context.Context, ws int64, m ingest.MetricPayload)
 	return s.append(ctx, ws, ingest.FromLink, ingest.Metric, m)
 }
 
-func (s *server) verifyAgent(_ context.Context, key string) (mcp.Caller, error) {
+func (s *server) verifyAgent(_ context.Context, key string) (string, []string, error) {
 	a, err := s.keys.Secret(workspace.Agent, key, s.now())
 	if err != nil {
-		return mcp.Caller{}, err
+		return "", nil, err
 	}
-	return mcp.Caller{
-		ID: strconv.FormatInt(a.Credential.ID, 10), Workspace: strconv.FormatInt(a.Workspace.ID, 10), Scopes: a.Credential.AgentScopes(),
-	}, nil
-}
-
-// agentLimits are the limits that tools keep to, which are those of this server.
-func (s *server) agentLimits() mcp.Limits {
-	if s.o.Limits == "off" {
-		return mcp.Limits{}
-	}
-	return mcp.Limits{Track: s.o.LimitTrack, App: s.o.LimitApp, Archive: s.o.LimitArchive}
+	return strconv.FormatInt(a.Credential.ID, 10), a.Credential.Scopes, nil
 }
 
 // ready is 200 while the database answers and no partition of this node has stopped. Without them the node still

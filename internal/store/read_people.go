@@ -44,10 +44,14 @@ func (db *DB) IsSuppressed(ctx context.Context, ws int64, by person.Identifier) 
 
 // ReadPeople reads the people who exist, by ordinal.
 func (db *DB) ReadPeople(ctx context.Context, ws int64, ordinals []uint32) (map[uint32]*person.Document, error) {
+	return readPeople(ctx, db, ws, ordinals)
+}
+
+func readPeople(ctx context.Context, q querier, ws int64, ordinals []uint32) (map[uint32]*person.Document, error) {
 	const sql = `WITH k (workspace, person) AS ({rows})
 		SELECT ` + personColumns + ` FROM k CROSS JOIN people p WHERE p.workspace = k.workspace AND p.person = k.person`
 	keys := set{repeat(ws, len(ordinals)), col(ordinals, func(o uint32) int64 { return int64(o) })}
-	docs, err := collect(func(s func(row) error) error { return db.querySet(ctx, sql, keys, s) }, scanPerson)
+	docs, err := lookUp(ctx, q, sql, keys, scanPerson)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"rapport.example/internal/api"
+	"rapport.example/internal/export"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/id"
 	"rapport.example/internal/ingest"
@@ -24,7 +25,7 @@ const (
 	MaxPeople  = 64 << 10
 )
 
-// Options is what the surface works with. All fields are required but Fresh.
+// Options is what the surface works with. All fields are required but Fresh and Wake.
 type Options struct {
 	Store  Store
 	Log    api.Appender
@@ -34,6 +35,10 @@ type Options struct {
 	Fresh func(ctx context.Context, workspace int64) (stale bool)
 	// Applied waits, bounded, until the op at a position is applied.
 	Applied func(ctx context.Context, pos ingest.Position) error
+	// BaseURL is the server's address as others see it, for the links to exports.
+	BaseURL string
+	// Wake tells the background that there is a new job of a kind; nil = it looks by itself.
+	Wake func(kind string)
 }
 
 // StaleHeader is set to "true" on an answer that may miss acknowledged writes.
@@ -41,9 +46,9 @@ const StaleHeader = "X-Rapport-Stale"
 
 // Routes is the surface's table.
 func Routes(o Options) []api.Route {
-	s := &surface{o: o, cursor: api.NewCursor(o.Secret)}
+	s := &surface{o: o, cursor: api.NewCursor(o.Secret), links: export.NewSigner(o.Secret, o.BaseURL)}
 	var all []api.Route
-	for _, part := range [][]api.Route{s.sends(), s.people(), s.segmentRoutes(), s.searchRoutes(), s.objectRoutes(), s.others(), later()} {
+	for _, part := range [][]api.Route{s.sends(), s.people(), s.segmentRoutes(), s.searchRoutes(), s.objectRoutes(), s.exportRoutes(), s.others(), later()} {
 		all = append(all, part...)
 	}
 	return all
@@ -52,6 +57,7 @@ func Routes(o Options) []api.Route {
 type surface struct {
 	o      Options
 	cursor *api.Cursor
+	links  *export.Signer
 	naming sync.Mutex // one new segment at a time, so that two get two slugs
 }
 

@@ -69,8 +69,6 @@ GET,PUT,DELETE collections/{collection_id}
 GET,PUT collections/{collection_id}/content
 GET,POST,PUT snippets
 DELETE snippets/{name}
-GET exports exports/{export_id} exports/{export_id}/download
-POST exports/customers exports/deliveries
 POST imports
 GET imports/{import_id}
 GET,POST reporting_webhooks

@@ -27,6 +27,7 @@ type Store interface {
 	Members(ctx context.Context, workspace, segment int64, after uint32, limit int) ([]uint32, error)
 	Searches
 	Objects
+	Exports
 	Timelines
 	// Delivery is nil if there is none of this public id.
 	Delivery(ctx context.Context, workspace int64, public string) (*delivery.Delivery, error)
