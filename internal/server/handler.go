@@ -29,7 +29,9 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 		Store: s.db, Keys: s.keys, Log: writes, Secret: s.db.Secret(), Now: s.now, Logger: s.log, BaseURL: s.o.BaseURL,
 		Applied: s.fresh.Applied, Fresh: s.fresh.Fresh, Backup: s.backupIfEmbedded(), Restore: s.restoreIfEmbedded(), Status: s.status,
 	})
-	agents, err := mcp.New(mcp.Options{URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent})
+	agents, err := mcp.New(mcp.Options{
+		URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent, Limits: s.agentLimits(), Now: s.now,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -90,12 +92,22 @@ func (s *server) reaction(ctx context.Context, ws int64, m ingest.MetricPayload)
 	return s.append(ctx, ws, ingest.FromLink, ingest.Metric, m)
 }
 
-func (s *server) verifyAgent(_ context.Context, key string) (string, []string, error) {
+func (s *server) verifyAgent(_ context.Context, key string) (mcp.Caller, error) {
 	a, err := s.keys.Secret(workspace.Agent, key, s.now())
 	if err != nil {
-		return "", nil, err
+		return mcp.Caller{}, err
 	}
-	return strconv.FormatInt(a.Credential.ID, 10), a.Credential.Scopes, nil
+	return mcp.Caller{
+		ID: strconv.FormatInt(a.Credential.ID, 10), Workspace: strconv.FormatInt(a.Workspace.ID, 10), Scopes: a.Credential.AgentScopes(),
+	}, nil
+}
+
+// agentLimits are the limits that tools keep to, which are those of this server.
+func (s *server) agentLimits() mcp.Limits {
+	if s.o.Limits == "off" {
+		return mcp.Limits{}
+	}
+	return mcp.Limits{Track: s.o.LimitTrack, App: s.o.LimitApp, Archive: s.o.LimitArchive}
 }
 
 // ready is 200 while the database answers and no partition of this node has stopped. Without them the node still
