@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"rapport.example/internal/filter"
+	"rapport.example/internal/object"
 	"rapport.example/internal/person"
 )
 
@@ -41,12 +42,12 @@ func (db *DB) Write(ctx context.Context, fn func(c interface {
 	QueryAll(ctx context.Context, sql string, args []any, scan func(Row) error) error
 }) error,
 ) error {
-	return db.write(ctx, func(c conn) error { return fn(exported{c}) })
+	return db.write(ctx, func(c conn) error { return fn(openWrite{c}) })
 }
 
-type exported struct{ c conn }
+type openWrite struct{ c conn }
 
-func (e exported) QueryAll(ctx context.Context, sql string, args []any, scan func(Row) error) error {
+func (e openWrite) QueryAll(ctx context.Context, sql string, args []any, scan func(Row) error) error {
 	return e.c.query(ctx, sql, args, scan)
 }
 
@@ -113,4 +114,9 @@ func (db *DB) Forget(partition int32, epoch int64) { db.forget(partition, epoch)
 // SearchWithin is SearchPeople with pages of at most so many people looked at, and bytes of their documents.
 func (db *DB) SearchWithin(ctx context.Context, ws int64, f *filter.Filter, after uint32, limit, people, bytes int) ([]*person.Document, uint32, error) {
 	return db.searchWithin(ctx, ws, f, after, limit, searchBounds{people: people, bytes: bytes, pieces: 1})
+}
+
+// SearchObjectsWithin is SearchObjects with pages of at most so many objects looked at, and bytes of their attributes.
+func (db *DB) SearchObjectsWithin(ctx context.Context, ws, typ int64, f *filter.Filter, after string, limit, objects, bytes int) ([]object.Object, string, error) {
+	return db.searchObjects(ctx, ws, typ, f, after, limit, searchBounds{people: objects, bytes: bytes})
 }

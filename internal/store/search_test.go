@@ -1,18 +1,21 @@
 package store_test
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/RoaringBitmap/roaring/v2"
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"rapport.example/internal/engine"
 	"rapport.example/internal/filter"
+	"rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/store"
 	"rapport.example/internal/store/storetest"
@@ -99,6 +102,66 @@ func drawFilter(t *rapid.T, depth int) string {
 	return `{"` + rapid.SampledFrom([]string{"and", "or"}).Draw(t, "word") + `":[` + strings.Join(parts, ",") + `]}`
 }
 
+// TestSearchObjects holds, for every filter and pages of any size, what a search of objects lists to what the filter says of each.
+func TestSearchObjects(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx, r := t.Context(), rand.New(rand.NewPCG(1, 1)) //nolint:gosec // a test's objects
+		c := &engine.Changes{}
+		for i := range int64(200) {
+			o := object.Object{Workspace: 1 + i%2, Number: i + 1, Type: 1 + i%3, ID: fmt.Sprintf("o%d", r.IntN(1000)+1000*int(i)), CIO: fmt.Sprint("cio", i)}
+			o.Attributes = object.Decode(fmt.Appendf(nil, `{"n":[%d,1],"old":[null,1],"at":[{"x":"%d"},1]}`, r.IntN(3), r.IntN(2)))
+			c.PutObjects = append(c.PutObjects, o)
+			c.Counters = append(c.Counters, engine.Counter{Workspace: o.Workspace, Name: fmt.Sprint("objects:", o.Type), Last: i})
+		}
+		slices.SortFunc(c.Counters, func(a, b engine.Counter) int {
+			return cmp.Or(cmp.Compare(a.Workspace, b.Workspace), cmp.Compare(a.Name, b.Name))
+		})
+		c.Counters = slices.CompactFunc(c.Counters, func(a, b engine.Counter) bool { return a.Workspace == b.Workspace && a.Name == b.Name })
+		write(t, db, lease(t, db), c)
+		for text, holds := range map[string]func(o *object.Object) bool{
+			`{"field":"n","operator":"eq","value":"1"}`:                      func(o *object.Object) bool { return string(o.Attributes.Get("n")) == "1" },
+			`{"field":"at.x","operator":"eq","value":"1"}`:                   func(o *object.Object) bool { return o.Attributes.Get("at").Get("x").Text() == "1" },
+			`{"field":"old","operator":"exists"}`:                            func(*object.Object) bool { return false },
+			`{"not":{"field":"n","operator":"eq","value":1}}`:                func(o *object.Object) bool { return string(o.Attributes.Get("n")) != "1" },
+			`{"object_attribute":{"field":"object_id","operator":"exists"}}`: func(*object.Object) bool { return true },
+			`{"field":"cio_object_id","operator":"eq","value":"cio6"}`:       func(o *object.Object) bool { return o.CIO == "cio6" },
+		} {
+			f, err := filter.Objects(value.Value(text), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]bool{}
+			for i := range c.PutObjects {
+				if o := &c.PutObjects[i]; o.Workspace == 1 && o.Type == 1 && holds(o) {
+					want[o.ID] = true
+				}
+			}
+			for _, b := range [][3]int{{1, 1, 1}, {3, 7, 100}, {5, 100, 1 << 20}, {1000, 1000, 1 << 20}} {
+				got := map[string]bool{}
+				for next, last := "", false; !last; last = next == "" {
+					var page []object.Object
+					if page, next, err = db.SearchObjectsWithin(ctx, 1, 1, f, next, b[0], b[1], b[2]); err != nil || len(page) > b[0] {
+						t.Fatalf("search = %d objects, %v", len(page), err)
+					}
+					for _, o := range page {
+						if got[o.ID] {
+							t.Errorf("%s is listed twice", o.ID)
+						}
+						got[o.ID] = true
+					}
+				}
+				if diff := gocmp.Diff(want, got); diff != "" {
+					t.Errorf("search %s with %v (-want +got):\n%s", text, b, diff)
+				}
+			}
+		}
+		if types, err := db.ObjectTypes(ctx, 1); err != nil || !slices.Equal(types, []int64{1, 2, 3}) {
+			t.Errorf("ObjectTypes() = %v, %v", types, err)
+		}
+	})
+}
+
 // TestSearchAgainstMemory holds, for random filters and pages of any size, what a search lists to what the filter says of each
 // person, in order and each once; whatever of the work was left to bitmaps and indexes.
 func TestSearchAgainstMemory(t *testing.T) {
@@ -133,7 +196,7 @@ func TestSearchAgainstMemory(t *testing.T) {
 					got = append(got, d.Ordinal)
 				}
 			}
-			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Fatalf("search %s, limit %d, people %d, bytes %d (-want +got):\n%s", text, limit, people, bytes, diff)
 			}
 		})

@@ -83,7 +83,7 @@ func (s *Surface) Routes() []api.Route {
 	removeUnmailable.Method = http.MethodDelete
 	revoke := get("keys/{id}", nil, s.revokeKey, "Revokes a key at once.")
 	revoke.Method = http.MethodDelete
-	return []api.Route{
+	return append(s.objectRoutes(), []api.Route{
 		get("workspaces", WorkspacesAnswer{}, s.listWorkspaces, "Lists workspaces."),
 		get("definitions", DefinitionsAnswer{}, s.definitions, "Lists a workspace's definitions."),
 		apply,
@@ -103,7 +103,7 @@ func (s *Surface) Routes() []api.Route {
 		get("status", StatusAnswer{}, s.status, "Tells how the server and its workspaces are."),
 		post("backup", nil, nil, s.backup, "Streams a consistent copy of the state."),
 		restore,
-	}
+	}...)
 }
 
 // workspace finds the workspace that the query names by id or name; without one, the first.

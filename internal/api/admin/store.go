@@ -15,6 +15,7 @@ import (
 type Store interface {
 	People
 	Mailbox
+	app.Objects
 	Workspaces(ctx context.Context) ([]workspace.Workspace, error)
 	// CreateWorkspace is a Conflict if another one has this name. A negative partition means the next one in turn.
 	CreateWorkspace(ctx context.Context, name string, partition int32) (workspace.Workspace, error)
