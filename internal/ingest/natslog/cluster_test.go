@@ -357,7 +357,7 @@ func TestReaderStops(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer r.Close()
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			for read := 0; ; {
 				frames, err := r.Next(ctx, 10)
