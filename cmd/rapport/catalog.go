@@ -33,8 +33,7 @@ type guided struct {
 
 // catalog is the program's, with its own entry.
 func (g *guided) catalog(ctx context.Context) (*catalog.Catalog, error) {
-	o := config.Serve{LimitTrack: 100, LimitApp: 10, LimitSend: 100, LimitPipelines: 1000}
-	c, err := server.Guide(ctx, o, "http://127.0.0.1:8080", nil, time.Now())
+	c, err := ownGuide(ctx, "http://127.0.0.1:8080")
 	if err != nil || g.From == "" {
 		return c, err
 	}
@@ -43,6 +42,12 @@ func (g *guided) catalog(ctx context.Context) (*catalog.Catalog, error) {
 		return nil, err
 	}
 	return c.With(*own), nil
+}
+
+// ownGuide is the guide as the program alone knows it: a server's entry has the vendor's limits and what the program declares.
+func ownGuide(ctx context.Context, base string) (*catalog.Catalog, error) {
+	o := config.Serve{LimitTrack: 100, LimitApp: 10, LimitSend: 100, LimitPipelines: 1000}
+	return server.Guide(ctx, o, base, nil, time.Now())
 }
 
 // maxEntry is the longest entry that is read from a server, in bytes.
@@ -99,7 +104,7 @@ type catalogSearchCmd struct {
 	Intent   []string `arg:"" help:"What is to be done, in words."`
 	Category string   `help:"Only services of this category." placeholder:"NAME"`
 	Ready    string   `enum:"verified,connectable,info_only," default:"" help:"Only verified, connectable or info_only services."`
-	Limit    int      `help:"How many at most, 1 to 50. Default: ${default}." default:"5" env:"RAPPORT_CATALOG_LIMIT"`
+	Limit    int      `help:"How many at most, 1 to 100. Default: ${default}." default:"5" env:"RAPPORT_CATALOG_LIMIT"`
 }
 
 // Run is the command.

@@ -40,7 +40,7 @@ func TestCatalogWithoutServer(t *testing.T) {
 		"catalog show customerio":                        "did you mean customer-io?",
 		"catalog explain nothing-like-it":                "there is no service",
 		"catalog rank --category tea":                    "there is no category",
-		"catalog search mail --limit 51":                 "limit: must be 1 to 50",
+		"catalog search mail --limit 101":                "limit: must be 1 to 100",
 		"catalog search mail --category tea":             "category: must be one of",
 		"catalog show rapport --from http://127.0.0.1:1": "cannot be reached",
 	} {

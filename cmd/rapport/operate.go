@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rapport.example/internal/api/admin"
+	"rapport.example/internal/catalog"
 	"rapport.example/internal/config"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/id"
@@ -391,6 +392,11 @@ func (c *mcpCmd) Run(ctx context.Context, a *app) error {
 	default:
 		o.URL, o.Key = strings.TrimSuffix(c.Server, "/"), c.AgentKey
 	}
+	all, err := ownGuide(ctx, o.URL)
+	if err != nil {
+		return err
+	}
+	o.Guide = func(context.Context) (*catalog.Catalog, error) { return all, nil }
 	s, err := mcp.New(o)
 	if err != nil {
 		return fault.Wrap(fault.Invalid, err, "the tools cannot be offered so")

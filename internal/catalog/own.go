@@ -27,14 +27,14 @@ type OwnRoute struct {
 
 // OwnTool is an MCP tool as it is offered.
 type OwnTool struct {
-	Name                                  string
-	ReadOnly, Strict, Output, DryRun, Pub bool // Strict: refuses unknown fields; Pub: it touches no person and needs no dry run
+	Name                             string
+	ReadOnly, Strict, Output, DryRun bool // Strict: refuses unknown fields
 }
 
 // OwnPaths are what a server is asked for to fill OwnFacts.Served.
 func OwnPaths() []string {
 	return []string{
-		"/llms.txt", "/services.md", "/openapi/track.json", "/openapi/app.json", "/.well-known/api-catalog",
+		"/llms.txt", "/openapi/track.json", "/openapi/app.json", "/.well-known/api-catalog",
 		"/.well-known/oauth-protected-resource", "/.well-known/mcp/server-card.json", "/.well-known/agent-skills/index.json",
 	}
 }
@@ -179,12 +179,12 @@ func (o *own) shown() {
 	for _, t := range o.Tools {
 		names = append(names, t.Name)
 		strict, outputs = strict && t.Strict, outputs && t.Output
-		dry = dry && (t.ReadOnly || t.DryRun || t.Pub)
+		dry = dry && (t.ReadOnly || t.DryRun)
 	}
 	o.asked("mcp", fmt.Sprintf("The MCP server offers %d tools: %s", len(names), strings.Join(names, ", ")), "/mcp", []string{"access.official_mcp"}, nil)
 	o.either(strict, "tools.inputs", "Every tool refuses unknown fields.", "Not every tool refuses unknown fields.", "/mcp", "contract.tool_inputs")
 	o.either(outputs, "tools.outputs", "Every tool has an output schema.", "Not every tool has an output schema.", "/mcp", "contract.tool_outputs")
-	o.either(dry, "dry_run", "Every tool that changes people has dry_run.", "Not every tool that changes people has dry_run.", "/mcp", "safety.dry_run")
+	o.either(dry, "dry_run", "Every tool that writes has dry_run.", "Not every tool that writes has dry_run.", "/mcp", "safety.dry_run")
 	var limits []string
 	for _, l := range o.Limits {
 		limits = append(limits, l.Class+" "+l.Limit)

@@ -15,7 +15,7 @@ type Query struct {
 	Intent   string // what is to be done, in words; "" ranks everything
 	Category string // "" = all
 	Access   Access // "" = all; else exactly this class
-	Limit    int    // 1 to 50; 0 = 5
+	Limit    int    // 1 to 100; 0 = 5
 }
 
 // Hit is a service that fits a query.
@@ -53,8 +53,8 @@ func (c *Catalog) Search(q Query) ([]Hit, error) {
 		q.Limit = 5
 	}
 	switch {
-	case q.Limit < 1 || q.Limit > 50:
-		return nil, fault.Field("limit", "must be 1 to 50")
+	case q.Limit < 1 || q.Limit > 100:
+		return nil, fault.Field("limit", "must be 1 to 100")
 	case len(q.Intent) > maxIntent:
 		return nil, fault.Field("intent", "must be at most %d bytes", maxIntent)
 	case q.Access != "" && q.Access != Verified && q.Access != Connectable && q.Access != InfoOnly:

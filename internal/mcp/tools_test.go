@@ -34,8 +34,10 @@ func TestSelection(t *testing.T) {
 	all := key(t, url, "read", "read:sensitive", "write", "write:live")
 	read := []string{
 		"get_delivery", "get_message", "get_person", "get_segment", "get_workspace", "list_deliveries", "list_messages", "list_segments", "preview_audience", "search_people",
+		"get_service_detail", "search_services",
 	}
-	write := []string{"create_segment", "track_event", "update_segment_members", "upsert_person"}
+	slices.Sort(read)
+	write := []string{"create_segment", "report_outcome", "track_event", "update_segment_members", "upsert_person"}
 	sorted := func(lists ...[]string) []string {
 		out := slices.Concat(lists...)
 		slices.Sort(out)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"rapport.example/internal/api"
@@ -23,7 +24,7 @@ func Guide(ctx context.Context, o config.Serve, base string, ask http.Handler, n
 		return nil, err
 	}
 	facts := catalog.OwnFacts{Base: base, Version: buildVersion(), Day: now.UTC().Format(time.DateOnly), Routes: ownRoutes(), Limits: ownLimits(o)}
-	agents, err := mcp.New(mcp.Options{})
+	agents, err := mcp.New(mcp.Options{Guide: func(context.Context) (*catalog.Catalog, error) { return c, nil }})
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +33,7 @@ func Guide(ctx context.Context, o config.Serve, base string, ask http.Handler, n
 		return nil, err
 	}
 	for _, t := range offers {
-		facts.Tools = append(facts.Tools, catalog.OwnTool{Name: t.Name, ReadOnly: t.ReadOnly, Strict: t.Strict, Output: t.Output, DryRun: t.DryRun, Pub: t.Name == "report_outcome"})
+		facts.Tools = append(facts.Tools, catalog.OwnTool{Name: t.Name, ReadOnly: t.ReadOnly, Strict: t.Strict, Output: t.Output, DryRun: t.DryRun})
 	}
 	if ask != nil {
 		facts.Served = map[string]bool{}
@@ -41,6 +42,28 @@ func Guide(ctx context.Context, o config.Serve, base string, ask http.Handler, n
 		}
 	}
 	return c.With(catalog.Own(facts)), nil
+}
+
+// guide makes the running server's guide when it is first read: its entry of itself asks the finished handler.
+type guide struct {
+	s   *server
+	ask http.Handler // set before anything is served
+	mu  sync.Mutex
+	all *catalog.Catalog
+}
+
+// read is safe for concurrent use. An error is not kept: the next call tries again.
+func (g *guide) read(ctx context.Context) (*catalog.Catalog, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.all != nil {
+		return g.all, nil
+	}
+	all, err := Guide(ctx, g.s.o, g.s.base, g.ask, g.s.now())
+	if err == nil {
+		g.all = all
+	}
+	return all, err
 }
 
 // ownRoutes reads the tables of the surfaces that callers use.

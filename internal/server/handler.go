@@ -25,12 +25,13 @@ import (
 // handler joins the surfaces on one port.
 func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	writes := &pacer{s.writes, s.engine}
+	guide := &guide{s: s}
 	surface := admin.New(admin.Options{
 		Store: s.db, Keys: s.keys, Log: writes, Secret: s.db.Secret(), Now: s.now, Logger: s.log, BaseURL: s.o.BaseURL,
-		Applied: s.fresh.Applied, Fresh: s.fresh.Fresh, Backup: s.backupIfEmbedded(), Restore: s.restoreIfEmbedded(), Status: s.status,
+		Applied: s.fresh.Applied, Fresh: s.fresh.Fresh, Backup: s.backupIfEmbedded(), Restore: s.restoreIfEmbedded(), Status: s.status, Guide: guide.read,
 	})
 	agents, err := mcp.New(mcp.Options{
-		URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent, Limits: s.agentLimits(), Now: s.now,
+		URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent, Limits: s.agentLimits(), Now: s.now, Guide: guide.read,
 	})
 	if err != nil {
 		return nil, err
@@ -63,10 +64,15 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 		_, _ = w.Write(definition.SchemaJSON) //nolint:errcheck // the caller is gone; nobody is left to tell
 	})
 	pages.Handle("/", surface.Pages())
-	return api.NewMux(api.Options{
+	all, err := api.NewMux(api.Options{
 		Keys: s.keys, Limiter: api.NewLimiter(limits), Now: s.now, Log: s.log, Fallback: pages, Session: surface.Session,
 		Once: api.NewOnce(s.db, s.fresh.Caught),
 	}, tables...)
+	if err != nil {
+		return nil, err
+	}
+	guide.ask = all
+	return all, nil
 }
 
 // loopback is the address under which this process reaches itself.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rapport.example/internal/api"
+	"rapport.example/internal/catalog"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/id"
 	"rapport.example/internal/ingest"
@@ -39,6 +40,8 @@ type Options struct {
 	// Restore takes a backup for the state from the next start on, which follows at once, and says where the present state will
 	// be. A server that was used refuses unless replace is set. nil = restoring is not supported here.
 	Restore func(ctx context.Context, r io.Reader, replace bool) (aside string, err error)
+	// Guide is the service guide; nil = there is none.
+	Guide func(context.Context) (*catalog.Catalog, error)
 	// Status adds the server's own members to /admin/v1/status; nil = none.
 	Status func(ctx context.Context) map[string]any
 }
@@ -83,7 +86,7 @@ func (s *Surface) Routes() []api.Route {
 	removeUnmailable.Method = http.MethodDelete
 	revoke := get("keys/{id}", nil, s.revokeKey, "Revokes a key at once.")
 	revoke.Method = http.MethodDelete
-	return append(s.objectRoutes(), []api.Route{
+	return append(append(s.objectRoutes(), s.guideRoutes()...), []api.Route{
 		get("workspaces", WorkspacesAnswer{}, s.listWorkspaces, "Lists workspaces."),
 		get("definitions", DefinitionsAnswer{}, s.definitions, "Lists a workspace's definitions."),
 		apply,
