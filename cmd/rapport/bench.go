@@ -44,6 +44,8 @@ Rows:
 
   merges   Two people of six attributes and two events each become one, 250 per request to /api/v2/batch.
 
+  search   POST /v1/customers over 4 connections: by a segment and by an attribute of a fifth of the people, page 1 and page 1,000; and by an attribute of one in 5,000, page 1.
+
   timers   CPU of a server that has a million waiting timers and nothing to do.
 
 The cost of a synced write to the scratch folder (TMPDIR) is measured beside each round.`

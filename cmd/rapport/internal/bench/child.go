@@ -29,6 +29,7 @@ type child struct {
 	basic  string // user:password of the Track API
 	write  string // write key of the Pipelines API
 	admin  string // admin key
+	key    string // App key
 	output sync.WaitGroup
 
 	mu    sync.Mutex
@@ -40,7 +41,7 @@ const startWithin = 30 * time.Second
 
 // spawn starts a server on a data folder and waits until it serves.
 func (x *run) spawn(ctx context.Context, dir, databaseURL, smtp string) (*child, error) {
-	c := &child{dir: dir, basic: "bench:" + id.Secret(20), write: id.Secret(20), admin: id.Secret(20)}
+	c := &child{dir: dir, basic: "bench:" + id.Secret(20), write: id.Secret(20), admin: id.Secret(20), key: id.Secret(20)}
 	args := []string{"serve", "--bench", "--limits", "off", "--data", dir, "--listen", "127.0.0.1:0", "--log-format", "json", "--smtp-url", "smtp://" + smtp + "?tls=off"}
 	if databaseURL != "" {
 		args = append(args, "--database-url", databaseURL)
@@ -55,7 +56,7 @@ func (x *run) spawn(ctx context.Context, dir, databaseURL, smtp string) (*child,
 			c.cmd.Env = append(c.cmd.Env, kv)
 		}
 	}
-	c.cmd.Env = append(c.cmd.Env, "RAPPORT_SITE_ID=bench", "RAPPORT_API_KEY="+password, "RAPPORT_APP_KEY="+id.Secret(20), "RAPPORT_WRITE_KEY="+c.write, "RAPPORT_ADMIN_KEY="+c.admin)
+	c.cmd.Env = append(c.cmd.Env, "RAPPORT_SITE_ID=bench", "RAPPORT_API_KEY="+password, "RAPPORT_APP_KEY="+c.key, "RAPPORT_WRITE_KEY="+c.write, "RAPPORT_ADMIN_KEY="+c.admin)
 	stderr, err := c.cmd.StderrPipe()
 	if err != nil {
 		return nil, err

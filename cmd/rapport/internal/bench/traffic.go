@@ -127,8 +127,14 @@ func batchBody(dst []byte, first, count int64, one func([]byte, int64) []byte) [
 type poster struct{ head string } // all but method, path and length
 
 func newPoster(addr, basic string) poster {
-	return poster{" HTTP/1.1\r\nHost: " + addr + "\r\nAuthorization: Basic " + base64.StdEncoding.EncodeToString([]byte(basic)) +
-		"\r\nContent-Type: application/json\r\nContent-Length: "}
+	return authorized(addr, "Basic "+base64.StdEncoding.EncodeToString([]byte(basic)))
+}
+
+// newBearer is a poster for an API whose key is a bearer's.
+func newBearer(addr, key string) poster { return authorized(addr, "Bearer "+key) }
+
+func authorized(addr, as string) poster {
+	return poster{" HTTP/1.1\r\nHost: " + addr + "\r\nAuthorization: " + as + "\r\nContent-Type: application/json\r\nContent-Length: "}
 }
 
 func (p *poster) post(dst []byte, path, write func([]byte) []byte) []byte {
