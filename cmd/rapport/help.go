@@ -21,7 +21,7 @@ var examples = map[string]string{
 	"apply":           "  rapport apply -f onboarding.yaml --dry-run\n  rapport apply -f onboarding.yaml --prune\n  cat onboarding.yaml | rapport apply -f -",
 	"export":          "  rapport export > workspace.yaml\n  rapport export --workspace acme",
 	"keys":            "  rapport keys create --kind agent --name assistant --scopes read --expires-in 90d\n  rapport keys list --kind agent\n  rapport keys revoke 7",
-	"keys create":     "  rapport keys create --kind track --workspace acme\n  rapport keys create --kind agent --name assistant --scopes read --expires-in 90d",
+	"keys create":     "  rapport keys create --kind track --workspace acme\n  rapport keys create --kind app --name warehouse --read-only\n  rapport keys create --kind agent --name assistant --scopes read --expires-in 90d",
 	"keys list":       "  rapport keys list\n  rapport keys list --kind agent --json",
 	"keys revoke":     "  rapport keys revoke 7",
 	"rejections":      "  rapport rejections\n  rapport rejections --since 24h --kind failed_event\n  rapport rejections --reason suppressed --json",

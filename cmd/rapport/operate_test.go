@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -143,6 +144,11 @@ func TestKeys(t *testing.T) {
 		t.Errorf("keys list --kind agent printed\n%s", list)
 	}
 	c.wants([]string{"keys", "create", "--kind", "track"}, "site id")
+	c.wants([]string{"keys", "create", "--kind", "app", "--read-only", "--name", "looker"}, "(shown once)")
+	c.wants([]string{"keys", "create", "--kind", "app", "--scope", "read", "--scope", "send"}, "(shown once)")
+	if list := c.wants([]string{"keys", "list", "--kind", "app"}, "read write send", "read send"); !regexp.MustCompile(`looker +\S+… +read +2`).MatchString(list) {
+		t.Errorf("the read-only key is not listed as such:\n%s", list)
+	}
 	c.wants([]string{"keys", "revoke", strconv.FormatInt(made.ID, 10)}, "is revoked")
 	c.wants([]string{"keys", "list"}, "revoked ")
 	code, _, errs := command(t, "keys", "list", "--server", url, "--admin-key", made.Secret)

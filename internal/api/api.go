@@ -7,8 +7,10 @@ package api
 
 import (
 	"context"
+	"net/http"
 
 	"rapport.example/internal/ingest"
+	"rapport.example/internal/workspace"
 )
 
 // Route declares one endpoint.
@@ -21,6 +23,7 @@ type Route struct {
 	Limit    Class
 	Shape    Shape   // of this endpoint's errors
 	Agent    string  // the scope by which an agent key may use it too; "" = none may, but for reads of the App API, which take read
+	Scope    string  // that an App key needs; "" = what AppScope derives
 	MaxBody  int64   // most bytes of the request body; 0 = a body is not looked at
 	Gzip     bool    // the body may come packed, as Content-Encoding: gzip; MaxBody holds for it unpacked
 	Request  any     // an example value of the request's type, nil if it has no body
@@ -30,6 +33,20 @@ type Route struct {
 	// answered in the Shape.
 	Fail func(*Call, error) error
 	Doc  string // one line
+}
+
+// AppScope is the scope without which an App key cannot use the route; "" where other keys are asked for. Without an override
+// what sends messages takes send, what reads takes read, and all else takes write.
+func (r *Route) AppScope() string {
+	switch {
+	case r.Auth != AppKey || r.Scope != "":
+		return r.Scope
+	case r.Limit == LimitSend:
+		return workspace.Send
+	case r.Method == http.MethodGet || r.Agent == workspace.Read: // some reads are POSTs: searches
+		return workspace.Read
+	}
+	return workspace.WriteScope
 }
 
 // Handler answers one request. An error that it returns is written in the route's Shape, unless the response was begun.

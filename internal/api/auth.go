@@ -73,6 +73,17 @@ func (k *Keys) admit(s *snapshot, e *entry, now time.Time) (Access, error) {
 	return a, nil
 }
 
+// scoped decides whether the key's scopes let it use the route.
+func (c *Call) scoped() error {
+	if c.Credential == nil || c.Credential.Kind != workspace.App {
+		return c.agent()
+	}
+	if need := c.Route.AppScope(); need != "" && !slices.Contains(c.Credential.Allowed(), need) {
+		return fault.New(fault.Forbidden, "this App key lacks the scope %s", need)
+	}
+	return nil
+}
+
 // agent decides whether an agent key may use the route: by its scopes, and never to send. What it may do is told in a
 // header, so that an agent can know before it tries.
 func (c *Call) agent() error {

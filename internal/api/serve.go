@@ -206,7 +206,7 @@ func (m *Mux) admit(c *Call) error {
 			return err
 		}
 		c.Credential, c.Workspace, c.Partition = a.Credential, a.Workspace.ID, a.Workspace.Partition
-		if err := c.agent(); err != nil {
+		if err := c.scoped(); err != nil {
 			return err
 		}
 	}

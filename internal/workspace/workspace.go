@@ -42,7 +42,7 @@ type Credential struct {
 	SiteID    string   // user name of Track keys, "" otherwise
 	Prefix    string   // first characters of the secret, to recognise it in lists
 	Hash      [32]byte // Hash(secret)
-	Scopes    []string // agent keys; nil = read, write
+	Scopes    []string // of agent and App keys; nil = what Allowed says
 	Created   int64    // Unix ms
 	Expires   int64    // Unix ms, 0 = never
 	Revoked   int64    // Unix ms, 0 = not revoked
@@ -57,13 +57,40 @@ const (
 	WriteLive     = "write:live"     // subscriptions, suppression, deletion, merging
 )
 
+// Send is the scope of App keys that lets messages leave: transactional ones and broadcasts. The other two are Read and
+// WriteScope. They, too, are independent of each other.
+const Send = "send"
+
 // Scopes are all scopes of agent keys.
 func Scopes() []string { return []string{Read, ReadSensitive, WriteScope, WriteLive} }
+
+// ScopesOf are all scopes of keys of a kind; nil if they have none.
+func ScopesOf(k Kind) []string {
+	switch k {
+	case Agent:
+		return Scopes()
+	case App:
+		return []string{Read, WriteScope, Send}
+	}
+	return nil
+}
 
 // AgentScopes are what an agent key may do: what it was given, else to read and to write.
 func (c *Credential) AgentScopes() []string {
 	if c.Scopes == nil {
 		return []string{Read, WriteScope}
+	}
+	return c.Scopes
+}
+
+// Allowed are the scopes that a key has: those it was given. Without any an App key has all, as every one had before there
+// were scopes, and an agent key AgentScopes. nil if its kind has no scopes.
+func (c *Credential) Allowed() []string {
+	switch {
+	case c.Kind == Agent:
+		return c.AgentScopes()
+	case c.Kind == App && c.Scopes == nil:
+		return ScopesOf(App)
 	}
 	return c.Scopes
 }

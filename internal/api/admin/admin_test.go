@@ -271,7 +271,7 @@ func TestKeys(t *testing.T) {
 				t.Errorf("the revoked %s key still works", kind)
 			}
 		}
-		for _, bad := range []string{`{"kind":"x"}`, `{}`, `{"kind":"app","workspace":"nowhere"}`, `{"kind":"app","scopes":["read"]}`, `{"kind":"agent","scopes":["all"]}`, `{"kind":"app","expires_in":"-1h"}`, `{"kind":"app","nme":"x"}`} {
+		for _, bad := range []string{`{"kind":"x"}`, `{}`, `{"kind":"app","workspace":"nowhere"}`, `{"kind":"track","scopes":["read"]}`, `{"kind":"app","scopes":["read:sensitive"]}`, `{"kind":"app","scopes":["read","read"]}`, `{"kind":"agent","scopes":["all"]}`, `{"kind":"app","expires_in":"-1h"}`, `{"kind":"app","nme":"x"}`} {
 			if w := s.request("POST", "/admin/v1/keys", bad, "Authorization", "Bearer "+apitest.AdminKey); w.Code != 400 && w.Code != 404 {
 				t.Errorf("%s = %d %s", bad, w.Code, w.Body)
 			}

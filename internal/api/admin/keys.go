@@ -40,7 +40,7 @@ type (
 		Kind      workspace.Kind `json:"kind"`
 		Name      string         `json:"name"`
 		Workspace string         `json:"workspace"` // id or name; "" = the first. Admin keys have none.
-		Scopes    []string       `json:"scopes"`    // agent keys: read, write; none = both
+		Scopes    []string       `json:"scopes"`    // of agent keys, none = read and write; of App keys: read, write, send, none = all
 		ExpiresIn string         `json:"expires_in"`
 	}
 
@@ -85,7 +85,7 @@ func Credential(kind workspace.Kind, ws int64, name, secret string) workspace.Cr
 }
 
 func key(c *workspace.Credential) Key {
-	return Key{c.ID, c.Workspace, c.Kind, c.Name, c.SiteID, c.Prefix, c.Scopes, c.Created / 1000, c.Expires / 1000, c.Revoked / 1000, c.LastUsed / 1000}
+	return Key{c.ID, c.Workspace, c.Kind, c.Name, c.SiteID, c.Prefix, c.Allowed(), c.Created / 1000, c.Expires / 1000, c.Revoked / 1000, c.LastUsed / 1000}
 }
 
 // listKeys lists the keys of all workspaces, or those of the one that is named.
@@ -156,12 +156,13 @@ func (s *Surface) createKey(c *api.Call) error {
 }
 
 func scopes(c *workspace.Credential, list []string) error {
-	if len(list) > 0 && c.Kind != workspace.Agent {
-		return fault.Field("scopes", "are for agent keys only")
+	known := workspace.ScopesOf(c.Kind)
+	if len(list) > 0 && known == nil {
+		return fault.Field("scopes", "are for agent and App keys only")
 	}
-	for _, sc := range list {
-		if !slices.Contains(workspace.Scopes(), sc) {
-			return fault.Field("scopes", "must be of %s", strings.Join(workspace.Scopes(), ", "))
+	for i, sc := range list {
+		if !slices.Contains(known, sc) || slices.Contains(list[:i], sc) {
+			return fault.Field("scopes", "must be of %s, each once", strings.Join(known, ", "))
 		}
 	}
 	if len(list) > 0 {

@@ -15,6 +15,7 @@ import (
 	"rapport.example/internal/fault"
 	"rapport.example/internal/job"
 	"rapport.example/internal/value"
+	"rapport.example/internal/workspace"
 )
 
 // Exports are the jobs that make files of what a workspace holds.
@@ -90,7 +91,7 @@ const (
 func (s *surface) exportRoutes() []api.Route {
 	post := func(path string, request any, h api.Handler, doc string) api.Route {
 		return api.Route{
-			Method: http.MethodPost, Path: path, Auth: api.AppKey, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: MaxPeople,
+			Method: http.MethodPost, Path: path, Auth: api.AppKey, Scope: workspace.Read, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: MaxPeople,
 			Request: request, Response: ExportAnswer{}, Handler: s.fresh(h), Doc: doc,
 		}
 	}

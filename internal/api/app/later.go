@@ -6,6 +6,7 @@ import (
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/fault"
+	"rapport.example/internal/workspace"
 )
 
 // NotBuilt is the Doc of the routes that answer 501.
@@ -13,8 +14,12 @@ const NotBuilt = "Not built yet."
 
 // unsupported declares an operation that the vendor has and this program has not yet.
 func unsupported(method, path string) api.Route {
+	scope := "" // by the method
+	if verb := path[strings.LastIndexByte(path, '/')+1:]; method == http.MethodPost && (verb == "triggers" || verb == "send" || verb == "schedule") {
+		scope = workspace.Send
+	}
 	return api.Route{
-		Method: method, Path: path, Auth: api.AppKey, Limit: api.LimitApp, Shape: api.AppErrors, Doc: NotBuilt,
+		Method: method, Path: path, Auth: api.AppKey, Scope: scope, Limit: api.LimitApp, Shape: api.AppErrors, Doc: NotBuilt,
 		Handler: func(*api.Call) error {
 			return fault.New(fault.Unsupported, "%s %s is not supported yet", method, path)
 		},

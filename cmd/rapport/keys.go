@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"rapport.example/internal/api/admin"
+	"rapport.example/internal/fault"
+	"rapport.example/internal/workspace"
+)
+
+type keysCmd struct {
+	Create keysCreateCmd `cmd:"" help:"Create a key and print its secret, once."`
+	List   keysListCmd   `cmd:"" help:"List keys without their secrets."`
+	Revoke keysRevokeCmd `cmd:"" help:"Revoke a key at once."`
+}
+
+type keysCreateCmd struct {
+	tenant
+	output
+	Kind      string   `required:"" enum:"track,app,write,admin,agent" help:"What the key opens: track, app, write, admin or agent."`
+	Name      string   `help:"Label, to recognise it later." placeholder:"TEXT"`
+	Scopes    []string `aliases:"scope" help:"Of agent keys: read, read:sensitive, write, write:live; default: read and write. Of App keys: read, write, send; default: all." placeholder:"SCOPE"`
+	ReadOnly  bool     `help:"The same as --scopes read."`
+	ExpiresIn string   `help:"Lifetime, like 90d. Default: it does not expire." placeholder:"DURATION"`
+}
+
+// Run is the command.
+func (c *keysCreateCmd) Run(ctx context.Context, a *app) error {
+	if c.ReadOnly && len(c.Scopes) > 0 {
+		return fault.New(fault.Invalid, "--read-only and --scopes exclude each other")
+	}
+	if c.ReadOnly {
+		c.Scopes = []string{workspace.Read}
+	}
+	var out admin.Secret
+	req := admin.KeyRequest{Kind: workspace.Kind(c.Kind), Name: c.Name, Workspace: c.Workspace, Scopes: c.Scopes, ExpiresIn: c.ExpiresIn}
+	if err := c.call(ctx, http.MethodPost, "keys", nil, req, &out); err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.print(out)
+	}
+	fmt.Fprintln(a.out, credentialLine(out))
+	return nil
+}
+
+type keysListCmd struct {
+	tenant
+	output
+	Kind string `enum:"track,app,write,admin,agent," default:"" help:"Only keys of this kind."`
+}
+
+// Run is the command.
+func (c *keysListCmd) Run(ctx context.Context, a *app) error {
+	var out admin.KeysAnswer
+	if err := c.call(ctx, http.MethodGet, "keys", nil, nil, &out); err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.print(out)
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tKIND\tWORKSPACE\tNAME\tSITE ID\tSTARTS WITH\tSCOPES\tCREATED\tLAST USED\tSTATE")
+	for _, k := range out.Keys {
+		if c.Kind != "" && string(k.Kind) != c.Kind {
+			continue
+		}
+		state := "valid"
+		switch {
+		case k.Revoked != 0:
+			state = "revoked " + day(k.Revoked)
+		case k.Expires != 0:
+			state = "until " + day(k.Expires)
+		}
+		ws := strconv.FormatInt(k.Workspace, 10)
+		if k.Workspace == 0 {
+			ws = "all"
+		}
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s…\t%s\t%s\t%s\t%s\n", k.ID, k.Kind, ws, k.Name, k.SiteID, k.Prefix, strings.Join(k.Scopes, " "), day(k.Created), day(k.LastUsed), state)
+	}
+	return w.Flush()
+}
+
+func day(sec int64) string {
+	if sec == 0 {
+		return "never"
+	}
+	return time.Unix(sec, 0).UTC().Format("2006-01-02")
+}
+
+type keysRevokeCmd struct {
+	remote
+	ID int64 `arg:"" help:"Number of the key, from keys list."`
+}
+
+// Run is the command.
+func (c *keysRevokeCmd) Run(ctx context.Context, a *app) error {
+	if err := c.call(ctx, http.MethodDelete, "keys/"+strconv.FormatInt(c.ID, 10), nil, nil, nil); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "key %d is revoked\n", c.ID)
+	return nil
+}
