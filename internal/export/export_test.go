@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"golang.org/x/tools/txtar"
@@ -47,7 +48,7 @@ func each(t *testing.T, fn func(t *testing.T, w *world)) {
 	t.Helper()
 	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
 		w := &world{ms: &atomic.Int64{}}
-		w.ms.Store(start)
+		w.ms.Store(4_102_444_800_000) // 2100: sockets compare deadlines made of it with the real time
 		o.Now = w.now
 		w.DB = storetest.Open(t, o)
 		ctx := t.Context()
@@ -198,6 +199,11 @@ func some(tb testing.TB) *engine.Changes {
 			c.PutKeys = append(c.PutKeys, engine.KeyRow{Key: k, Person: d.Ordinal})
 		}
 	}
+	bits, err := roaring.BitmapOf(1).ToBytes()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c.Pieces = append(c.Pieces, engine.Piece{PieceKey: engine.PieceKey{Workspace: 1, Segment: 4}, Count: 1, Bits: bits})
 	send := func(ws, id int64, public string, who uint32, campaign, transactional int64, state delivery.State, metrics, reason string) {
 		d := delivery.Delivery{
 			Workspace: ws, ID: id, Public: public, Person: who, Campaign: campaign, Action: "welcome", Visit: 1, Transactional: transactional,

@@ -23,8 +23,12 @@ type exported struct {
 	workspace int64
 }
 
-// People is part of export.Snapshot. Rows are met one by one: none is kept.
+// People is part of export.Snapshot. Whoever segments and identifiers tell is found as a search finds them, a page at a time;
+// else everybody is met one by one, and none is kept.
 func (e *exported) People(ctx context.Context, f *filter.Filter, each func(*person.Document) error) error {
+	if bounded(f) {
+		return e.found(ctx, f, each)
+	}
 	const sql = `SELECT ` + personColumns + ` FROM people p WHERE p.workspace = $1 ORDER BY p.person`
 	return e.q.query(ctx, sql, []any{e.workspace}, func(r row) error {
 		d, err := scanPerson(r)
@@ -33,6 +37,25 @@ func (e *exported) People(ctx context.Context, f *filter.Filter, each func(*pers
 		}
 		return each(d)
 	})
+}
+
+func (e *exported) found(ctx context.Context, f *filter.Filter, each func(*person.Document) error) error {
+	const limit = 1000
+	for after := uint32(0); ; {
+		page, next, err := searchIn(ctx, e.q, e.workspace, f, after, limit, pageBounds())
+		if err != nil {
+			return err
+		}
+		for _, d := range page {
+			if err := each(d); err != nil {
+				return err
+			}
+		}
+		if next == 0 {
+			return nil
+		}
+		after = next
+	}
 }
 
 // Deliveries is part of export.Snapshot.

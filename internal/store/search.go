@@ -35,16 +35,22 @@ func (db *DB) SearchPeople(ctx context.Context, ws int64, f *filter.Filter, afte
 	return db.searchWithin(ctx, ws, f, after, limit, pageBounds())
 }
 
-func (db *DB) searchWithin(ctx context.Context, ws int64, f *filter.Filter, after uint32, limit int, b searchBounds) ([]*person.Document, uint32, error) {
-	s := &search{ws: ws, f: f, limit: limit, after: after, left: b, keys: map[person.Key]uint32{}}
-	err := db.snapshot(ctx, func(q querier) error {
-		s.q = q
-		if bounded(f) {
-			return s.narrow(ctx)
-		}
-		return s.scan(ctx)
+func (db *DB) searchWithin(ctx context.Context, ws int64, f *filter.Filter, after uint32, limit int, b searchBounds) (page []*person.Document, next uint32, err error) {
+	err = db.snapshot(ctx, func(q querier) error {
+		page, next, err = searchIn(ctx, q, ws, f, after, limit, b)
+		return err
 	})
-	switch {
+	return page, next, err
+}
+
+// searchIn is one page of a search in a snapshot.
+func searchIn(ctx context.Context, q querier, ws int64, f *filter.Filter, after uint32, limit int, b searchBounds) ([]*person.Document, uint32, error) {
+	s := &search{q: q, ws: ws, f: f, limit: limit, after: after, left: b, keys: map[person.Key]uint32{}}
+	find := s.scan
+	if bounded(f) {
+		find = s.narrow
+	}
+	switch err := find(ctx); {
 	case errors.Is(err, errEnough):
 		return s.page, s.after, nil
 	case err != nil:
