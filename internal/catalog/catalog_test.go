@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -155,7 +156,7 @@ func TestEveryCheck(t *testing.T) {
 		possible := 100.0
 		for _, e := range []catalog.Evidence{catalog.Claimed, catalog.Read, catalog.Probed, catalog.Executed, catalog.Independent} {
 			s := &catalog.Service{Facts: []catalog.Fact{{Key: "f", Evidence: e, Passes: []string{c.ID}}}}
-			if got := catalog.Ready(s); got.Points != c.Points*e.Factor() || got.Possible != possible {
+			if got := catalog.Ready(s); math.Abs(got.Points-c.Points*e.Factor()) > 1e-6 || got.Possible != possible {
 				t.Errorf("%s at %s: %v of %v points, want %v of %v", c.ID, e, got.Points, got.Possible, c.Points*e.Factor(), possible)
 			}
 		}
@@ -164,7 +165,7 @@ func TestEveryCheck(t *testing.T) {
 			t.Errorf("%s: passed against a fact of the same weight", c.ID)
 		}
 		s.Facts[0].Evidence = catalog.Probed
-		if got := catalog.Ready(s); got.Points != c.Points*catalog.Probed.Factor() {
+		if got := catalog.Ready(s); math.Abs(got.Points-c.Points*catalog.Probed.Factor()) > 1e-6 {
 			t.Errorf("%s: a weaker fact took the points away", c.ID)
 		}
 		s.Facts[0].Status = catalog.Corrected

@@ -117,7 +117,7 @@ func resultOf(s *Service, c Check) Result {
 		r.Outcome, r.Evidence, r.Facts = Fail, fail, failKeys
 	case len(passKeys) > 0:
 		r.Outcome, r.Evidence, r.Facts = Pass, pass, passKeys
-		r.Points = c.Points * pass.Factor()
+		r.Points = round(c.Points * pass.Factor())
 	}
 	return r
 }

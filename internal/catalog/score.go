@@ -19,9 +19,9 @@ var grades = []struct {
 	{"A", 0.70, "functional agent integration"},
 	{"BBB", 0.60, "basic connectivity"},
 	{"BB", 0.50, "partial"},
-	{"B", 0.40, "significant gaps"},
-	{"C", 0.30, "hardly usable by an agent"},
-	{"D", 0, "not ready for agents"},
+	{"B", 0.40, "significant gaps, or not verified"},
+	{"C", 0.30, "many gaps, or not verified"},
+	{"D", 0, "little known, or not ready for agents"},
 }
 
 // GradeOf is the grade of a score from 0 to 1, before gates.
@@ -179,6 +179,10 @@ func Ready(s *Service) Readiness {
 		r.Points, r.Possible = r.Points+d.Points, r.Possible+d.Possible
 		r.Domains = append(r.Domains, d)
 	}
+	for i := range r.Domains {
+		r.Domains[i].Points = round(r.Domains[i].Points)
+	}
+	r.Points = round(r.Points)
 	r.Evidence = Claimed
 	for _, e := range []Evidence{Read, Probed, Executed, Independent} {
 		if p := byEvidence[e]; p > 0 && p >= byEvidence[r.Evidence] {

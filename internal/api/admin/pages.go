@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rapport.example/internal/api"
+	"rapport.example/internal/catalog"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/workspace"
 )
@@ -24,10 +25,10 @@ var pageFiles embed.FS
 // pagePolicy lets a page use its own style sheet and pictures, frame our own mail bodies, and nothing else: no scripts.
 const pagePolicy = "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// Pages serves the server-rendered pages and llms.txt. Everything but the login, the style sheet and llms.txt needs a
-// session; whoever has none is sent to the login.
+// Pages serves the server-rendered pages and llms.txt. Everything but the login, the service guide, the files of
+// pages and llms.txt needs a session; whoever has none is sent to the login.
 func (s *Surface) Pages() http.Handler {
-	p := &pages{s, template.Must(template.New("").Funcs(template.FuncMap{"moment": moment, "iso": iso, "address": address}).ParseFS(pageFiles, "pages/*.html"))}
+	p := &pages{s, template.Must(template.New("").Funcs(pageFuncs()).ParseFS(pageFiles, "pages/*.html"))}
 	mux := http.NewServeMux()
 	static, err := fs.Sub(pageFiles, "pages/static")
 	if err != nil { // unreachable: the folder is embedded
@@ -48,10 +49,25 @@ func (s *Surface) Pages() http.Handler {
 	mux.HandleFunc("GET /mail/{id}/source", p.private(p.source))
 	mux.HandleFunc("GET /people", p.private(p.people))
 	mux.HandleFunc("GET /people/{person}", p.private(p.person))
+	p.serviceRoutes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, fault.New(fault.NotFound, "there is no such page"))
 	})
 	return secure(s.sessions.cross.Handler(mux))
+}
+
+// pageFuncs are what templates call.
+func pageFuncs() template.FuncMap {
+	return template.FuncMap{
+		"moment": moment, "iso": iso, "address": address,
+		"category": catalog.CategoryName, "lang": catalog.LangName, "regions": catalog.Regions, "honesty": func() string { return catalog.Honesty },
+		"refs": refs, "gradeClass": gradeClass, "web": web, "plus": plus, "accessName": accessName,
+		"accesses": func() []catalog.Access {
+			return []catalog.Access{catalog.Verified, catalog.Connectable, catalog.InfoOnly}
+		},
+		"join":    func(list []string) string { return strings.Join(list, ", ") },
+		"percent": func(rate float64) string { return strconv.FormatFloat(rate*100, 'f', 0, 64) + " %" },
+	}
 }
 
 // secure sets the headers that every page has.
@@ -76,6 +92,7 @@ type pages struct {
 type frame struct {
 	Title      string
 	Section    string // of the navigation
+	Guest      bool   // nobody is signed in
 	Now        string // the workspace's clock, where it was moved
 	Workspace  workspace.Workspace
 	Workspaces []workspace.Workspace
