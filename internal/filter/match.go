@@ -27,8 +27,12 @@ func (f *Filter) Match(s Subject) bool {
 	case Exists:
 		v := s.Attribute(f.Field)
 		return v != nil && v.Kind() != value.Null
+	default:
+		return f.equals(s.Attribute(f.Field))
 	}
-	v := s.Attribute(f.Field)
+}
+
+func (f *Filter) equals(v value.Value) bool {
 	if by, ok := f.Identifier(); ok {
 		return v != nil && person.Identifier{Type: by.Type, Value: v.Text()}.Key(0) == by.Key(0)
 	}

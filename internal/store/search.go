@@ -139,8 +139,8 @@ func (s *search) narrow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	const step = 8
-	for low := int64(s.after >> pieceBits); low <= last; low += step {
+	const most = 8
+	for low, step := (int64(s.after)+1)>>pieceBits, int64(1); low <= last; low, step = low+step, min(2*step, most) {
 		if s.left.pieces <= 0 {
 			return errEnough
 		}
@@ -274,9 +274,6 @@ func (s *search) lookAt(ctx context.Context, piece int64, who *roaring.Bitmap) e
 	it, first := who.Iterator(), uint32(piece<<pieceBits)
 	if s.after >= first { // what is up to there is decided about
 		it.AdvanceIfNeeded(s.after - first + 1)
-		if s.after-first == 1<<pieceBits-1 {
-			return nil
-		}
 	}
 	for it.HasNext() {
 		var run []person.Ref
