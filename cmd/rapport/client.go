@@ -68,8 +68,11 @@ func (r *remote) call(ctx context.Context, method, path string, query url.Values
 		}
 		kind, send = "application/json", bytes.NewReader(raw)
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
+	if _, raw := into.(io.Writer); !raw { // a file takes what it takes
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+	}
 	req, err := http.NewRequestWithContext(ctx, method, u, send)
 	if err != nil {
 		return fault.Wrap(fault.Invalid, err, "--server is not an address")
@@ -126,6 +129,9 @@ func refused(res *http.Response) error {
 		return fault.New(fault.Unauthorized, "the server does not know this admin key")
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		return fault.New(fault.Invalid, "%s", p.Detail)
+	}
+	if res.StatusCode == http.StatusServiceUnavailable {
+		return fault.New(fault.Unavailable, "%s", p.Detail)
 	}
 	return errors.New(p.Detail)
 }

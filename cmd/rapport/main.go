@@ -38,7 +38,7 @@ type cli struct {
 	Serve      serveCmd      `cmd:"" help:"Run the server."`
 	Demo       demoCmd       `cmd:"" help:"Run a server on a scratch folder with believable people and live traffic."`
 	Apply      applyCmd      `cmd:"" help:"Create and change what a workspace file names."`
-	Export     exportCmd     `cmd:"" help:"Write a workspace as a file that apply reads."`
+	Export     exportCmd     `cmd:"" help:"Write a workspace as a file that apply reads, or its people."`
 	Keys       keysCmd       `cmd:"" help:"Create, list and revoke keys."`
 	Why        whyCmd        `cmd:"" help:"Tell why a person got a message, or did not."`
 	Rejections rejectionsCmd `cmd:"" help:"List what was accepted and not applied, and why."`

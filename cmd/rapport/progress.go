@@ -39,6 +39,25 @@ func (p *progress) step() {
 	fmt.Fprintf(p.w, "\r%s [%s%s] %3d%%  %s left ", p.label, strings.Repeat("█", full), strings.Repeat("░", barWidth-full), 100*p.n/p.of, left)
 }
 
+// to moves the bar to n of of, and tells the rate in units of so many and the time left. While of is 0, nothing is known yet.
+func (p *progress) to(n, of int64, unit string, size float64) {
+	if !p.visible {
+		return
+	}
+	if of <= 0 {
+		fmt.Fprintf(p.w, "\r%s …", p.label)
+		return
+	}
+	n = min(n, of)
+	full, took := int(barWidth*n/of), time.Since(p.began)
+	left := "?"
+	if n > 0 {
+		left = time.Duration(float64(took) / float64(n) * float64(of-n)).Round(time.Second).String()
+	}
+	fmt.Fprintf(p.w, "\r%s [%s%s] %3d%%  %.0f %s/s  %s left \x1b[K", p.label, strings.Repeat("█", full), strings.Repeat("░", barWidth-full),
+		100*n/of, float64(n)/size/max(took.Seconds(), 1e-3), unit, left)
+}
+
 // done clears the line.
 func (p *progress) done() {
 	if p.visible {

@@ -101,10 +101,10 @@ func credentialLine(k admin.Secret) string {
 	return fmt.Sprintf("%-6s %s  (shown once)", k.Kind, k.Secret)
 }
 
-type exportCmd struct{ tenant }
+type exportFileCmd struct{ tenant }
 
 // Run is the command.
-func (c *exportCmd) Run(ctx context.Context, a *app) error {
+func (c *exportFileCmd) Run(ctx context.Context, a *app) error {
 	var b bytes.Buffer
 	if err := c.call(ctx, http.MethodGet, "export", nil, nil, &b); err != nil {
 		return err

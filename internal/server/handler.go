@@ -28,7 +28,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	guide := &guide{s: s}
 	surface := admin.New(admin.Options{
 		Store: s.db, Keys: s.keys, Log: writes, Secret: s.db.Secret(), Now: s.now, Logger: s.log, BaseURL: s.o.BaseURL,
-		Applied: s.fresh.Applied, Fresh: s.fresh.Fresh, Backup: s.backupIfEmbedded(), Restore: s.restoreIfEmbedded(), Status: s.status, Guide: guide.read,
+		Applied: s.fresh.Applied, Fresh: s.fresh.Fresh, Backup: s.backupIfEmbedded(), Restore: s.restoreIfEmbedded(), Status: s.status, Wake: s.jobs.Wake, Guide: guide.read,
 	})
 	agents, err := mcp.New(mcp.Options{
 		URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent, Limits: s.agentLimits(), Now: s.now, Guide: guide.read,

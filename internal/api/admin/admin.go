@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -42,6 +43,8 @@ type Options struct {
 	Restore func(ctx context.Context, r io.Reader, replace bool) (aside string, err error)
 	// Guide is the service guide; nil = there is none.
 	Guide func(context.Context) (*catalog.Catalog, error)
+	// Wake tells the background that there is a new job of a kind; nil = it looks by itself.
+	Wake func(kind string)
 	// Status adds the server's own members to /admin/v1/status; nil = none.
 	Status func(ctx context.Context) map[string]any
 }
@@ -86,7 +89,7 @@ func (s *Surface) Routes() []api.Route {
 	removeUnmailable.Method = http.MethodDelete
 	revoke := get("keys/{id}", nil, s.revokeKey, "Revokes a key at once.")
 	revoke.Method = http.MethodDelete
-	return append(append(s.objectRoutes(), s.guideRoutes()...), []api.Route{
+	return slices.Concat(s.objectRoutes(), s.guideRoutes(), s.exportRoutes(), []api.Route{
 		get("workspaces", WorkspacesAnswer{}, s.listWorkspaces, "Lists workspaces."),
 		get("definitions", DefinitionsAnswer{}, s.definitions, "Lists a workspace's definitions."),
 		apply,
@@ -106,7 +109,7 @@ func (s *Surface) Routes() []api.Route {
 		get("status", StatusAnswer{}, s.status, "Tells how the server and its workspaces are."),
 		post("backup", nil, nil, s.backup, "Streams a consistent copy of the state."),
 		restore,
-	}...)
+	})
 }
 
 // workspace finds the workspace that the query names by id or name; without one, the first.

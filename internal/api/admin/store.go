@@ -15,6 +15,7 @@ import (
 type Store interface {
 	People
 	Mailbox
+	Exports
 	app.Objects
 	Reports
 	Workspaces(ctx context.Context) ([]workspace.Workspace, error)

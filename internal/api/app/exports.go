@@ -238,8 +238,10 @@ func (s *surface) exportDeliveries(c *api.Call) error {
 		from *int64
 		to   *int64
 	}{
-		{"newsletter_id", in.Newsletter, &q.Newsletter}, {"campaign_id", in.Campaign, &q.Campaign},
-		{"transactional_message_id", in.Transactional, &q.Transactional}, {"action_id", in.Action, &q.Action},
+		{"newsletter_id", in.Newsletter, &q.Newsletter},
+		{"campaign_id", in.Campaign, &q.Campaign},
+		{"transactional_message_id", in.Transactional, &q.Transactional},
+		{"action_id", in.Action, &q.Action},
 	} {
 		switch {
 		case of.from == nil:

@@ -73,6 +73,17 @@ func (s *surface) searchPeople(c *api.Call) error {
 // peopleFilter reads a filter of people that stands at path of the body. Segments that there are not in the workspace, or not any
 // more, are refused: to say that nobody is in them would hide a slip.
 func (s *surface) peopleFilter(c *api.Call, doc value.Value, path string) (*filter.Filter, error) {
+	return PeopleFilter(c.R.Context(), s.o.Store, c.Workspace, doc, path)
+}
+
+// Definitions are where a filter's segments are looked up.
+type Definitions interface {
+	// CurrentDefinitions lists the living definitions of a kind, by id.
+	CurrentDefinitions(ctx context.Context, workspace int64, kind string) ([]definition.Row, error)
+}
+
+// PeopleFilter is how the App API reads a filter of people that stands at path of a body.
+func PeopleFilter(ctx context.Context, store Definitions, workspace int64, doc value.Value, path string) (*filter.Filter, error) {
 	f, err := filter.People(doc, path)
 	if err != nil {
 		return nil, err
@@ -83,7 +94,7 @@ func (s *surface) peopleFilter(c *api.Call, doc value.Value, path string) (*filt
 			continue
 		}
 		if rows == nil {
-			if rows, err = s.o.Store.CurrentDefinitions(c.R.Context(), c.Workspace, definition.Segments); err != nil {
+			if rows, err = store.CurrentDefinitions(ctx, workspace, definition.Segments); err != nil {
 				return nil, err
 			}
 		}
