@@ -17,6 +17,7 @@ import (
 type keysCmd struct {
 	Create keysCreateCmd `cmd:"" help:"Create a key and print its secret, once."`
 	List   keysListCmd   `cmd:"" help:"List keys without their secrets."`
+	Rotate keysRotateCmd `cmd:"" help:"Create a key that takes the place of another one, which ends after an overlap."`
 	Revoke keysRevokeCmd `cmd:"" help:"Revoke a key at once."`
 }
 
@@ -78,6 +79,9 @@ func (c *keysListCmd) Run(ctx context.Context, a *app) error {
 		case k.Expires != 0:
 			state = "until " + day(k.Expires)
 		}
+		if k.Replaced != 0 {
+			state += ", then " + strconv.FormatInt(k.Replaced, 10)
+		}
 		ws := strconv.FormatInt(k.Workspace, 10)
 		if k.Workspace == 0 {
 			ws = "all"
@@ -105,5 +109,28 @@ func (c *keysRevokeCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	fmt.Fprintf(a.out, "key %d is revoked\n", c.ID)
+	return nil
+}
+
+type keysRotateCmd struct {
+	remote
+	output
+	ID        int64  `arg:"" help:"Number of the key, from keys list."`
+	Overlap   string `help:"How long the old key goes on working: like 24h, or 0s." default:"24h" placeholder:"DURATION"`
+	ExpiresIn string `help:"Lifetime of the new key, like 90d. Default: what the old one was made for." placeholder:"DURATION"`
+}
+
+// Run is the command.
+func (c *keysRotateCmd) Run(ctx context.Context, a *app) error {
+	var out admin.Rotation
+	req := admin.RotateRequest{Overlap: c.Overlap, ExpiresIn: c.ExpiresIn}
+	if err := c.call(ctx, http.MethodPost, "keys/"+strconv.FormatInt(c.ID, 10)+"/rotate", nil, req, &out); err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.print(out)
+	}
+	fmt.Fprintln(a.out, credentialLine(out.Secret))
+	fmt.Fprintf(a.out, "key %d takes the place of key %d, which ends at %s\n", out.ID, out.Replaces, time.Unix(out.Ends, 0).UTC().Format(time.RFC3339))
 	return nil
 }

@@ -149,6 +149,7 @@ func TestKeys(t *testing.T) {
 	if list := c.wants([]string{"keys", "list", "--kind", "app"}, "read write send", "read send"); !regexp.MustCompile(`looker +\S+… +read +2`).MatchString(list) {
 		t.Errorf("the read-only key is not listed as such:\n%s", list)
 	}
+	c.wants([]string{"keys", "rotate", strconv.FormatInt(made.ID, 10), "--overlap", "1h"}, "agk_", "takes the place of key "+strconv.FormatInt(made.ID, 10))
 	c.wants([]string{"keys", "revoke", strconv.FormatInt(made.ID, 10)}, "is revoked")
 	c.wants([]string{"keys", "list"}, "revoked ")
 	code, _, errs := command(t, "keys", "list", "--server", url, "--admin-key", made.Secret)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,19 +26,23 @@ type KeyOptions struct {
 	Every time.Duration // between refreshes; 0 = 2 s
 	// Touch notes when credentials were last used: Unix ms by credential id, to the minute. nil = it is not noted.
 	Touch func(ctx context.Context, used map[int64]int64) error
-	Log   *slog.Logger
+	// Announce tells the other nodes that something about keys changed; gone are those that are no good from now on. They give
+	// it to their Heard. nil = there are no others.
+	Announce func(gone []int64) error
+	Log      *slog.Logger
 }
 
-// Keys holds all credentials and workspaces in memory, so that known keys are answered while the database is down. A
-// key that another process revoked is refused after the next refresh, one that this process revoked at once: Forget.
+// Keys holds all credentials and workspaces in memory, so that known keys are answered while the database is down. What
+// changes is told to every node at once (Changed, Heard); a node that was not told learns it at the next refresh.
 // It is safe for concurrent use.
 type Keys struct {
 	o    KeyOptions
 	snap atomic.Pointer[snapshot]
 
-	mu      sync.Mutex // one refresh at a time; guards gone's writers and touched
+	mu      sync.Mutex // one refresh at a time; guards touched
 	gone    atomic.Pointer[map[int64]bool]
 	touched map[int64]int64
+	heard   chan struct{} // capacity 1
 	cancel  context.CancelFunc
 	done    chan struct{}
 }
@@ -73,7 +78,7 @@ func NewKeys(o KeyOptions) *Keys {
 	if o.Every == 0 {
 		o.Every = 2 * time.Second
 	}
-	k := &Keys{o: o, touched: map[int64]int64{}}
+	k := &Keys{o: o, touched: map[int64]int64{}, heard: make(chan struct{}, 1)}
 	k.snap.Store(&snapshot{headers: map[headerKey]*entry{}})
 	k.gone.Store(&map[int64]bool{})
 	return k
@@ -115,6 +120,7 @@ func (k *Keys) run(ctx context.Context, done chan<- struct{}) {
 		case <-ctx.Done():
 			return
 		case <-t.C:
+		case <-k.heard:
 		}
 		err := errors.Join(k.Refresh(ctx), k.touch(ctx))
 		if err != nil && !down && ctx.Err() == nil {
@@ -193,16 +199,47 @@ func (k *Keys) touch(ctx context.Context) error {
 	return nil
 }
 
+// Changed is called after a change of keys, their workspaces or what they allow was kept: this node and the others go by it from
+// now on. gone are credentials that are no good any more. Its error says that this node does not know of the change yet; it
+// will with the next refresh.
+func (k *Keys) Changed(ctx context.Context, gone ...int64) error {
+	for _, id := range gone {
+		k.Forget(id)
+	}
+	if k.o.Announce != nil {
+		if err := k.o.Announce(gone); err != nil {
+			k.o.Log.Warn("could not tell other nodes of a change of keys; they go by it after their next refresh", "error", err)
+		}
+	}
+	return k.Refresh(ctx)
+}
+
+// Heard takes what another node announced. It returns at once: credentials that are gone are refused when it does, all else
+// is read in the background.
+func (k *Keys) Heard(gone []int64) {
+	for _, id := range gone {
+		k.Forget(id)
+	}
+	select {
+	case k.heard <- struct{}{}:
+	default:
+	}
+}
+
 // Forget refuses a credential from now on, whatever a refresh that is under way has read. Ids are never used again, so
 // it is for good.
 func (k *Keys) Forget(id int64) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	next := map[int64]bool{id: true}
-	for old := range *k.gone.Load() {
-		next[old] = true
+	for {
+		old := k.gone.Load()
+		if (*old)[id] {
+			return
+		}
+		next := map[int64]bool{id: true}
+		maps.Copy(next, *old)
+		if k.gone.CompareAndSwap(old, &next) { // without k.mu: a refresh that waits for the database must not delay it
+			return
+		}
 	}
-	k.gone.Store(&next)
 }
 
 func (k *Keys) forgotten(id int64) bool { return (*k.gone.Load())[id] }

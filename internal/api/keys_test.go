@@ -161,6 +161,54 @@ func TestRefreshLoop(t *testing.T) {
 	})
 }
 
+// TestAnnouncements: what one node changes, the others go by at once, also while neither can read the database.
+func TestAnnouncements(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := tenants()
+		quiet := slog.New(slog.DiscardHandler)
+		far := NewKeys(KeyOptions{Store: s, Every: time.Hour, Log: quiet})
+		if err := far.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer far.Stop()
+		broken := errors.New("the log is down")
+		var down error
+		near := NewKeys(KeyOptions{Store: s, Log: quiet, Announce: func(gone []int64) error {
+			if down == nil {
+				far.Heard(gone)
+			}
+			return down
+		}})
+		if err := near.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		good := func(k *Keys, header string) bool {
+			_, err := k.Authenticate(header, AppKey, start)
+			return err == nil
+		}
+		s.creds = append(s.creds, workspace.Credential{ID: 20, Workspace: 1, Kind: workspace.App, Hash: workspace.Hash("new")})
+		if err := near.Changed(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if synctest.Wait(); !good(near, "Bearer new") || !good(far, "Bearer new") {
+			t.Error("a new key is not known everywhere")
+		}
+		s.err = errors.New("the database is down")
+		if err := near.Changed(t.Context(), 20); err == nil {
+			t.Error("Changed hid that this node could not read the keys")
+		}
+		if good(near, "Bearer new") || good(far, "Bearer new") {
+			t.Error("a revoked key is good somewhere")
+		}
+		synctest.Wait()
+		s.err, down = nil, broken
+		if err := near.Changed(t.Context(), 3); err != nil || good(near, "Bearer app") {
+			t.Errorf("Changed without the log: %v", err)
+		}
+	})
+}
+
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
 	k := newKeys(t, tenants())

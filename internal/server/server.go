@@ -147,11 +147,9 @@ func (s *server) start(ctx context.Context) (Info, error) {
 	info.Fresh = info.Credentials != nil
 	s.writes = ingest.NewLog(ingest.LogOptions{Stream: s.stream, Now: s.now, Logger: s.log})
 	s.later(s.writes.Stop)
-	s.keys = api.NewKeys(api.KeyOptions{Store: s.db, Touch: s.db.TouchCredentials, Log: s.log})
-	if err := s.keys.Start(ctx); err != nil {
+	if err := s.credentials(ctx); err != nil {
 		return Info{}, err
 	}
-	s.later(s.keys.Stop)
 	worker, signer, err := s.deliver()
 	if err != nil {
 		return Info{}, err

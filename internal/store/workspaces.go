@@ -52,13 +52,13 @@ func (db *DB) CreateWorkspace(ctx context.Context, name string, partition int32)
 	return w, nil
 }
 
-const credentialColumns = `id, workspace, kind, name, site_id, prefix, hash, scopes, created, expires, revoked, last_used`
+const credentialColumns = `id, workspace, kind, name, site_id, prefix, hash, scopes, created, expires, revoked, last_used, replaced`
 
 func scanCredential(r row) (workspace.Credential, error) {
 	var c workspace.Credential
 	var kind, scopes string
 	var hash []byte
-	err := r.Scan(&c.ID, &c.Workspace, &kind, &c.Name, &c.SiteID, &c.Prefix, &hash, &scopes, &c.Created, &c.Expires, &c.Revoked, &c.LastUsed)
+	err := r.Scan(&c.ID, &c.Workspace, &kind, &c.Name, &c.SiteID, &c.Prefix, &hash, &scopes, &c.Created, &c.Expires, &c.Revoked, &c.LastUsed, &c.Replaced)
 	c.Kind = workspace.Kind(kind)
 	copy(c.Hash[:], hash)
 	if scopes != "" {
@@ -83,13 +83,23 @@ func (db *DB) CreateCredential(ctx context.Context, c workspace.Credential) (wor
 		if err := db.lockAll(ctx, q); err != nil {
 			return err
 		}
-		if err := q.query(ctx, `SELECT coalesce(max(id), 0) + 1 FROM credentials`, nil, func(r row) error { return r.Scan(&c.ID) }); err != nil {
-			return err
-		}
-		_, err := q.exec(ctx, `INSERT INTO credentials (`+credentialColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-			c.ID, c.Workspace, string(c.Kind), c.Name, c.SiteID, c.Prefix, c.Hash[:], strings.Join(c.Scopes, ","), c.Created, c.Expires, c.Revoked, c.LastUsed)
-		return err
+		return addCredential(ctx, q, &c)
 	})
+	return db.created(c, err)
+}
+
+// addCredential gives a credential its id and writes it.
+func addCredential(ctx context.Context, q conn, c *workspace.Credential) error {
+	if err := q.query(ctx, `SELECT coalesce(max(id), 0) + 1 FROM credentials`, nil, func(r row) error { return r.Scan(&c.ID) }); err != nil {
+		return err
+	}
+	_, err := q.exec(ctx, `INSERT INTO credentials (`+credentialColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		c.ID, c.Workspace, string(c.Kind), c.Name, c.SiteID, c.Prefix, c.Hash[:], strings.Join(c.Scopes, ","), c.Created, c.Expires, c.Revoked, c.LastUsed, c.Replaced)
+	return err
+}
+
+// created is the outcome of keeping a credential.
+func (db *DB) created(c workspace.Credential, err error) (workspace.Credential, error) {
 	if err != nil && db.dialect().unique(err) {
 		return workspace.Credential{}, fault.Wrap(fault.Conflict, err, "this credential exists already")
 	}
@@ -97,6 +107,29 @@ func (db *DB) CreateCredential(ctx context.Context, c workspace.Credential) (wor
 		return workspace.Credential{}, fmt.Errorf("create credential: %w", err)
 	}
 	return c, nil
+}
+
+// RotateCredential keeps a new credential as CreateCredential does, and lets the one with an id, whose place it takes, end at a
+// moment, Unix ms; both or none. It is a Conflict if that one was revoked, ends before, or has been replaced already.
+func (db *DB) RotateCredential(ctx context.Context, id, ends int64, next workspace.Credential) (workspace.Credential, error) {
+	const sql = `UPDATE credentials SET expires = $2, replaced = $3 WHERE id = $1 AND revoked = 0 AND replaced = 0 AND (expires = 0 OR expires >= $2)`
+	if next.Created == 0 {
+		next.Created = db.now().UnixMilli()
+	}
+	err := db.write(ctx, func(q conn) error {
+		if err := db.lockAll(ctx, q); err != nil {
+			return err
+		}
+		if err := addCredential(ctx, q, &next); err != nil {
+			return err
+		}
+		n, err := q.exec(ctx, sql, id, ends, next.ID)
+		if err == nil && n == 0 {
+			return fault.New(fault.Conflict, "key %d has ended or was replaced already: create a new one", id)
+		}
+		return err
+	})
+	return db.created(next, err)
 }
 
 // Revoke ends a credential now; NotFound if there is none with this id. Doing it again keeps the first moment.

@@ -97,3 +97,52 @@ func TestCredentials(t *testing.T) {
 		}
 	})
 }
+
+// TestRotateCredential: the new key and the end of the old one are one change, which an old key takes once.
+func TestRotateCredential(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx := t.Context()
+		for _, c := range []workspace.Credential{
+			{Workspace: 1, Kind: workspace.App, Hash: workspace.Hash("a"), Created: 5},
+			{Workspace: 1, Kind: workspace.App, Hash: workspace.Hash("b"), Created: 5, Expires: 9},
+			{Workspace: 1, Kind: workspace.App, Hash: workspace.Hash("c"), Created: 5, Revoked: 6},
+		} {
+			if _, err := db.CreateCredential(ctx, c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before, err := db.Credentials(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := workspace.Credential{Workspace: 1, Kind: workspace.App, Hash: workspace.Hash("n"), Created: 7}
+		for id, ends := range map[int64]int64{2: 10, 3: 10, 99: 10} { // ends before, revoked, unknown
+			if _, err := db.RotateCredential(ctx, id, ends, next); !fault.Is(err, fault.Conflict) {
+				t.Errorf("RotateCredential(%d) = %v, want a conflict", id, err)
+			}
+		}
+		same := next
+		same.Hash = before[1].Hash
+		if _, err := db.RotateCredential(ctx, 1, 10, same); !fault.Is(err, fault.Conflict) {
+			t.Errorf("RotateCredential to a secret that is there = %v, want a conflict", err)
+		}
+		if after, err := db.Credentials(ctx); err != nil || !cmp.Equal(before, after) {
+			t.Errorf("what was refused changed something: %v %s", err, cmp.Diff(before, after))
+		}
+		got, err := db.RotateCredential(ctx, 1, 10, next)
+		next.ID = 4
+		if err != nil || !cmp.Equal(next, got) {
+			t.Fatalf("RotateCredential() = %+v, %v, want %+v", got, err, next)
+		}
+		if _, err := db.RotateCredential(ctx, 1, 10, workspace.Credential{Workspace: 1, Kind: workspace.App, Hash: workspace.Hash("m")}); !fault.Is(err, fault.Conflict) {
+			t.Errorf("RotateCredential of a key that was replaced = %v, want a conflict", err)
+		}
+		after, err := db.Credentials(ctx)
+		want := append(before, next)
+		want[0].Expires, want[0].Replaced = 10, 4
+		if diff := cmp.Diff(want, after); err != nil || diff != "" {
+			t.Errorf("Credentials: %v (-want +got):\n%s", err, diff)
+		}
+	})
+}

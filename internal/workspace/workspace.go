@@ -47,6 +47,7 @@ type Credential struct {
 	Expires   int64    // Unix ms, 0 = never
 	Revoked   int64    // Unix ms, 0 = not revoked
 	LastUsed  int64    // Unix ms, to the minute; 0 = never
+	Replaced  int64    // id of the credential that takes its place until it expires, 0 = none
 }
 
 // The scopes of agent keys. They are independent of each other: none brings another one with it.

@@ -97,6 +97,7 @@ func (s *Surface) Routes() []api.Route {
 		get("keys", KeysAnswer{}, s.listKeys, "Lists keys, without their secrets."),
 		post("keys", KeyRequest{}, Secret{}, s.createKey, "Creates a key; its secret is shown this once."),
 		revoke,
+		post("keys/{id}/rotate", RotateRequest{}, Rotation{}, s.rotateKey, "Creates a key like another one, which ends after the overlap."),
 		get("clock", ClockAnswer{}, s.clock, "Reads a workspace's clock."),
 		post("clock", ClockRequest{}, ClockAnswer{}, s.moveClock, "Moves a workspace's clock forward and carries out what falls due."),
 		get("people/{person}/why", WhyAnswer{}, s.why, "Lists the decisions about a person, newest first."),

@@ -283,7 +283,7 @@ func (s *Surface) create(ctx context.Context, name string) (workspace.Workspace,
 		}
 		out = append(out, Secret{key(&cred), secret})
 	}
-	return w, out, s.o.Keys.Refresh(ctx)
+	return w, out, s.o.Keys.Changed(ctx)
 }
 
 func (s *Surface) reread(ctx context.Context, w workspace.Workspace) (workspace.Workspace, error) {

@@ -28,6 +28,7 @@ type (
 		Expires   int64          `json:"expires"`
 		Revoked   int64          `json:"revoked"`
 		LastUsed  int64          `json:"last_used"`
+		Replaced  int64          `json:"replaced_by,omitempty"` // id of the key that takes its place until it expires
 	}
 
 	// KeysAnswer lists keys.
@@ -44,12 +45,28 @@ type (
 		ExpiresIn string         `json:"expires_in"`
 	}
 
+	// RotateRequest asks for a key that takes the place of another one, and is like it.
+	RotateRequest struct {
+		Overlap   string `json:"overlap"`    // how long the old key is good besides the new one; "" = 24h, "0s" = not at all
+		ExpiresIn string `json:"expires_in"` // of the new key; "" = as long as the old one was made for
+	}
+
+	// Rotation is the new key.
+	Rotation struct {
+		Secret
+		Replaces int64 `json:"replaces"` // id of the old key
+		Ends     int64 `json:"ends"`     // when that one ends
+	}
+
 	// Secret is a new key with its secret.
 	Secret struct {
 		Key
 		Secret string `json:"secret"`
 	}
 )
+
+// defaultOverlap is how long a key goes on working that another one took the place of.
+const defaultOverlap = 24 * time.Hour
 
 // secretBytes is the strength of generated secrets.
 const secretBytes = 20
@@ -85,7 +102,7 @@ func Credential(kind workspace.Kind, ws int64, name, secret string) workspace.Cr
 }
 
 func key(c *workspace.Credential) Key {
-	return Key{c.ID, c.Workspace, c.Kind, c.Name, c.SiteID, c.Prefix, c.Allowed(), c.Created / 1000, c.Expires / 1000, c.Revoked / 1000, c.LastUsed / 1000}
+	return Key{c.ID, c.Workspace, c.Kind, c.Name, c.SiteID, c.Prefix, c.Allowed(), c.Created / 1000, c.Expires / 1000, c.Revoked / 1000, c.LastUsed / 1000, c.Replaced}
 }
 
 // listKeys lists the keys of all workspaces, or those of the one that is named.
@@ -135,6 +152,7 @@ func (s *Surface) createKey(c *api.Call) error {
 		return fault.Field("name", "must be at most 200 bytes without NUL")
 	}
 	cred, secret := NewCredential(in.Kind, ws, in.Name)
+	cred.Created = c.Now.UnixMilli()
 	if err := scopes(&cred, in.Scopes); err != nil {
 		return err
 	}
@@ -149,7 +167,7 @@ func (s *Surface) createKey(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	if err := s.o.Keys.Refresh(c.R.Context()); err != nil {
+	if err := s.o.Keys.Changed(c.R.Context()); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the key is kept, but this node does not know it yet")
 	}
 	return c.JSON(http.StatusCreated, Secret{key(&cred), secret})
@@ -179,8 +197,74 @@ func (s *Surface) revokeKey(c *api.Call) error {
 	if err := s.o.Store.Revoke(c.R.Context(), id); err != nil {
 		return err
 	}
-	s.o.Keys.Forget(id)
+	if err := s.o.Keys.Changed(c.R.Context(), id); err != nil {
+		s.o.Logger.Warn("could not refresh keys; those revoked are refused nevertheless", "error", err)
+	}
 	return c.NoContent()
+}
+
+// rotateKey makes a key like another one, which ends after the overlap.
+func (s *Surface) rotateKey(c *api.Call) error {
+	id, err := c.ParamID("id")
+	if err != nil {
+		return err
+	}
+	var in RotateRequest
+	if err := c.Decode(&in, true); err != nil {
+		return err
+	}
+	overlap := defaultOverlap
+	if in.Overlap == "0" || in.Overlap == "0s" {
+		overlap = 0
+	} else if in.Overlap != "" {
+		if overlap, err = duration("overlap", in.Overlap); err != nil {
+			return err
+		}
+	}
+	old, err := s.credential(c, id)
+	if err != nil {
+		return err
+	}
+	next, secret := NewCredential(old.Kind, old.Workspace, old.Name)
+	next.Created, next.SiteID, next.Scopes = c.Now.UnixMilli(), old.SiteID, old.Scopes // a Track key's clients change the api key alone
+	if in.ExpiresIn != "" {
+		d, err := duration("expires_in", in.ExpiresIn)
+		if err != nil {
+			return err
+		}
+		next.Expires = c.Now.Add(d).UnixMilli()
+	} else if old.Expires != 0 {
+		next.Expires = c.Now.UnixMilli() + old.Expires - old.Created
+	}
+	ends := c.Now.Add(overlap).UnixMilli()
+	if old.Expires != 0 {
+		ends = min(ends, old.Expires)
+	}
+	if next, err = s.o.Store.RotateCredential(c.R.Context(), id, ends, next); err != nil {
+		return err
+	}
+	if err := s.o.Keys.Changed(c.R.Context()); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the key is kept, but this node does not know it yet")
+	}
+	return c.JSON(http.StatusCreated, Rotation{Secret{key(&next), secret}, id, ends / 1000})
+}
+
+// credential finds one to be replaced.
+func (s *Surface) credential(c *api.Call, id int64) (workspace.Credential, error) {
+	all, err := s.o.Store.Credentials(c.R.Context())
+	if err != nil {
+		return workspace.Credential{}, err
+	}
+	for i := range all {
+		switch one := &all[i]; {
+		case one.ID != id:
+		case one.Revoked != 0 || one.Replaced != 0 || one.Expires != 0 && one.Expires <= c.Now.UnixMilli():
+			return workspace.Credential{}, fault.New(fault.Conflict, "key %d has ended or was replaced already: create a new one", id)
+		default:
+			return *one, nil
+		}
+	}
+	return workspace.Credential{}, fault.New(fault.NotFound, "there is no key %d", id)
 }
 
 // duration reads a span as Go writes it, or in whole days such as 3d. It is more than 0.

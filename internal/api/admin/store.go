@@ -24,6 +24,9 @@ type Store interface {
 	Credentials(ctx context.Context) ([]workspace.Credential, error)
 	CreateCredential(ctx context.Context, c workspace.Credential) (workspace.Credential, error)
 	Revoke(ctx context.Context, id int64) error
+	// RotateCredential keeps a new credential and lets the one with an id, whose place it takes, end at a moment, Unix ms; both or
+	// none. It is a Conflict if that one has ended by then, was revoked or was replaced already.
+	RotateCredential(ctx context.Context, id, ends int64, next workspace.Credential) (workspace.Credential, error)
 	// CurrentDefinitions lists the living definitions of a kind, by kind and id; kind "" is all.
 	CurrentDefinitions(ctx context.Context, workspace int64, kind string) ([]definition.Row, error)
 	// Unmailable lists what keeps a workspace from mailing an address.
