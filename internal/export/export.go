@@ -66,6 +66,9 @@ type DeliveryFilter struct {
 	Attributes    []string `json:"attributes,omitempty"` // of the recipients, as further columns
 }
 
+// Always is an Until that nothing lies behind.
+const Always = 1<<63 - 1
+
 // Progress is how far a job is.
 type Progress struct {
 	Total  int64 `json:"total"`  // rows that the file will have; 0 while they are being counted

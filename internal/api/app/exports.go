@@ -72,7 +72,7 @@ type (
 		Transactional *int64   `json:"transactional_message_id,omitempty"`
 		Action        *int64   `json:"action_id,omitempty"`
 		Start         *int64   `json:"start,omitempty"` // created from then on, Unix seconds
-		End           *int64   `json:"end,omitempty"`   // and until then, default now
+		End           *int64   `json:"end,omitempty"`   // and until then
 		Attributes    []string `json:"attributes,omitempty"`
 		Metric        string   `json:"metric,omitempty"`
 		Drafts        bool     `json:"drafts,omitempty"` // there are no drafts yet: changes nothing
@@ -298,11 +298,13 @@ func selectDeliveries(in *DeliveriesExportRequest, q *export.DeliveryFilter) err
 func exportPeriod(in *DeliveriesExportRequest, q *export.DeliveryFilter, now time.Time) error {
 	const most = 1 << 40
 	end := now
+	q.Until = export.Always
 	if in.End != nil {
 		if *in.End < 0 || *in.End > most {
 			return fault.Field("end", "must be a time in Unix seconds")
 		}
 		end = time.Unix(*in.End, 0)
+		q.Until = (*in.End + 1) * 1000
 	}
 	end = end.UTC()
 	since := end.AddDate(0, -defMonths, 0)
@@ -317,6 +319,6 @@ func exportPeriod(in *DeliveriesExportRequest, q *export.DeliveryFilter, now tim
 	if least := end.AddDate(0, -maxMonths, 0); since.Before(least) {
 		since = least
 	}
-	q.Since, q.Until = since.UnixMilli(), end.Truncate(time.Second).UnixMilli()+1000
+	q.Since = since.UnixMilli()
 	return nil
 }
