@@ -44,12 +44,18 @@ func crowd(ws int64) *engine.Changes {
 			if r.IntN(3) > 0 {
 				d.ID = fmt.Sprint(o)
 			}
+			if r.IntN(4) == 0 {
+				d.Phone, d.Unsubscribed = fmt.Sprintf("+1555%07d", o), true
+			}
 			if r.IntN(2) == 0 {
 				d.Email = fmt.Sprintf("P%d@Example.com", o)
 			}
-			for _, name := range []string{"plan", "age", "address"} {
+			for _, name := range []string{"plan", "age", "address", "plan.of"} {
 				if r.IntN(2) == 0 {
-					v := []value.Value{value.Quote("pro"), value.Quote("free"), value.Int(int64(r.IntN(3))), value.Value(`{"city":"Oslo"}`)}[r.IntN(4)]
+					v := []value.Value{
+						value.Quote("pro"), value.Quote("free"), value.Int(int64(r.IntN(3))), value.Value(`{"city":"Oslo"}`), value.Quote("1.0"),
+						value.Value(`["free",["pro",1]]`), value.True, value.Quote("True"), value.Quote("é\n\"x"),
+					}[r.IntN(9)]
 					d.Attributes = append(d.Attributes, person.Attribute{Name: name, Value: v, At: 1})
 				}
 			}
@@ -84,11 +90,13 @@ func drawFilter(t *rapid.T, depth int) string {
 	case 0, 1:
 		return fmt.Sprintf(`{"segment":{"id":%d}}`, rapid.IntRange(1, 4).Draw(t, "segment"))
 	case 2:
-		field := rapid.SampledFrom([]string{"plan", "age", "address.city", "email", "nothing"}).Draw(t, "field")
+		field := rapid.SampledFrom([]string{"plan", "age", "address.city", "plan.of", "email", "unsubscribed", "phone", "_created_in_customerio_at", "nothing", ".plan"}).Draw(t, "field")
 		return `{"attribute":{"field":"` + field + `","operator":"exists"}}`
 	case 3:
 		return rapid.SampledFrom([]string{
-			`{"field":"plan","operator":"eq","value":"pro"}`, `{"field":"age","operator":"eq","value":1}`, `{"field":"address.city","operator":"eq","value":"Oslo"}`,
+			`{"field":"plan","operator":"eq","value":"pro"}`, `{"field":"age","operator":"eq","value":1}`, `{"field":"age","operator":"eq","value":"1"}`,
+			`{"field":"plan","operator":"eq","value":true}`, `{"field":"plan","operator":"eq","value":"true"}`, `{"field":"plan","operator":"eq","value":"é\n\"x"}`,
+			`{"field":"unsubscribed","operator":"eq","value":"false"}`, `{"field":"phone","operator":"eq","value":"+15550000007"}`, `{"field":"address.city","operator":"eq","value":"Oslo"}`,
 			`{"field":"id","operator":"eq","value":"7"}`, `{"field":"id","operator":"eq","value":196610}`, `{"field":"email","operator":"eq","value":"p65530@EXAMPLE.com"}`,
 			`{"field":"cio_id","operator":"eq","value":"cio_cio1310729"}`, `{"field":"email","operator":"eq","value":"nobody"}`, `{"field":"id","operator":"eq","value":"\u0000"}`,
 		}).Draw(t, "leaf")
@@ -162,8 +170,23 @@ func TestSearchObjects(t *testing.T) {
 	})
 }
 
+// edges are filters that random ones seldom come to: of every field that is no attribute, and of those who are in one segment and
+// not in another.
+func edges() (out []string) {
+	for _, field := range []string{"id", "email", "cio_id", "phone", "anonymous_id", "unsubscribed", "_created_in_customerio_at", "plan.of", "plan.of.city"} {
+		exists := `{"field":"` + field + `","operator":"exists"}`
+		out = append(out, exists, `{"and":[{"id":1},`+exists+`]}`)
+	}
+	for _, a := range []string{`{"id":1}`, `{"id":2}`, `{"or":[{"id":2},{"id":3}]}`} {
+		for _, b := range []string{`{"id":3}`, `{"and":[{"field":"plan","operator":"exists"},{"id":2}]}`, `{"and":[{"id":2},{"field":"plan","operator":"eq","value":"pro"}]}`} {
+			out = append(out, `{"and":[`+a+`,{"not":`+b+`}]}`)
+		}
+	}
+	return append(out, `{"field":"phone","operator":"eq","value":"+15550000003"}`, `{"field":"unsubscribed","operator":"eq","value":"true"}`)
+}
+
 // TestSearchAgainstMemory holds, for random filters and pages of any size, what a search lists to what the filter says of each
-// person, in order and each once; whatever of the work was left to bitmaps and indexes.
+// person, in order and each once; whatever of the work was left to bitmaps, indexes and bytes of documents.
 func TestSearchAgainstMemory(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
@@ -172,11 +195,10 @@ func TestSearchAgainstMemory(t *testing.T) {
 		l := lease(t, db)
 		write(t, db, l, mine)
 		write(t, db, l, crowd(2))
-		rapid.Check(t, func(t *rapid.T) {
-			text := drawFilter(t, 3)
+		check := func(t interface{ Fatalf(string, ...any) }, text string, limit, people, bytes int) {
 			f, err := filter.People(value.Value(text), "")
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("%s: %v", text, err)
 			}
 			var want, got []uint32
 			for _, d := range mine.PutPeople {
@@ -184,7 +206,6 @@ func TestSearchAgainstMemory(t *testing.T) {
 					want = append(want, d.Ordinal)
 				}
 			}
-			limit, people, bytes := rapid.IntRange(1, 40).Draw(t, "limit"), rapid.IntRange(1, 60).Draw(t, "people"), rapid.SampledFrom([]int{1, 500, 1 << 20}).Draw(t, "bytes")
 			for next, last := uint32(0), false; !last; last = next == 0 {
 				var page []*person.Document
 				was := next
@@ -199,10 +220,54 @@ func TestSearchAgainstMemory(t *testing.T) {
 			if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Fatalf("search %s, limit %d, people %d, bytes %d (-want +got):\n%s", text, limit, people, bytes, diff)
 			}
+		}
+		for _, text := range edges() {
+			check(t, text, 7, 1000, 1<<20)
+		}
+		rapid.Check(t, func(t *rapid.T) {
+			check(t, drawFilter(t, 3), rapid.IntRange(1, 40).Draw(t, "limit"), rapid.IntRange(1, 60).Draw(t, "people"), rapid.SampledFrom([]int{1, 500, 1 << 20}).Draw(t, "bytes"))
 		})
 		page, next, err := db.SearchPeople(ctx, 1, nil, 0, 1000)
 		if err != nil || next != 0 || len(page) != len(mine.PutPeople) {
 			t.Errorf("search of everybody = %d people, next %d, %v, want %d", len(page), next, err, len(mine.PutPeople))
 		}
 	})
+}
+
+// BenchmarkSearchRare is a page that finds nobody among as many people as it may look at.
+func BenchmarkSearchRare(b *testing.B) {
+	for _, backend := range storetest.Backends() {
+		b.Run("backend="+backend, func(b *testing.B) {
+			db := storetest.Open(b, storetest.Options(b, backend))
+			l := lease(b, db)
+			for part := range 10 {
+				c := &engine.Changes{}
+				for i := range 2000 {
+					o := part*2000 + i + 1
+					d := &person.Document{Ref: person.Ref{Workspace: 1, Ordinal: uint32(o)}, CIO: fmt.Sprint("cio", o), ID: fmt.Sprint(o), Created: 1}
+					for _, n := range []string{"first_name", "plan", "country", "score", "company", "locale", "newsletter"} {
+						d.Attributes = append(d.Attributes, person.Attribute{Name: n, Value: value.Quote(fmt.Sprint(n, o)), At: 1700000000})
+					}
+					for s := int64(1); s < 8; s++ {
+						d.Segments = append(d.Segments, person.Membership{Segment: s, Since: 1700000000000})
+					}
+					for s := uint64(1); s < 8; s++ {
+						d.Facts = append(d.Facts, person.Fact{Key: s, First: 1700000000000, Count: 3, Newest: []int64{1700000000000, 1700000000100}})
+					}
+					c.PutPeople = append(c.PutPeople, d)
+				}
+				write(b, db, l, c)
+			}
+			f, err := filter.People(value.Value(`{"field":"company","operator":"eq","value":"nobody"}`), "")
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := db.SearchPeople(b.Context(), 1, f, 0, 50); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
