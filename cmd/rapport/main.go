@@ -40,6 +40,8 @@ type cli struct {
 	Apply      applyCmd      `cmd:"" help:"Create and change what a workspace file names."`
 	Export     exportCmd     `cmd:"" help:"Write a workspace as a file that apply reads, or its people."`
 	Keys       keysCmd       `cmd:"" help:"Create, list and revoke keys."`
+	Agents     agentsCmd     `cmd:"" help:"Show and change what the agents of a workspace may do."`
+	Audit      auditCmd      `cmd:"" help:"List and check the record of what agents did."`
 	Why        whyCmd        `cmd:"" help:"Tell why a person got a message, or did not."`
 	Rejections rejectionsCmd `cmd:"" help:"List what was accepted and not applied, and why."`
 	Clock      clockCmd      `cmd:"" help:"Show or move a workspace's clock, to see what happens later."`

@@ -74,9 +74,9 @@ func (k *Keys) admit(s *snapshot, e *entry, now time.Time) (Access, error) {
 }
 
 // scoped decides whether the key's scopes let it use the route.
-func (c *Call) scoped() error {
+func (m *Mux) scoped(c *Call) error {
 	if c.Credential == nil || c.Credential.Kind != workspace.App {
-		return c.agent()
+		return m.agent(c)
 	}
 	if need := c.Route.AppScope(); need != "" && !slices.Contains(c.Credential.Allowed(), need) {
 		return fault.New(fault.Forbidden, "this App key lacks the scope %s", need)
@@ -84,10 +84,10 @@ func (c *Call) scoped() error {
 	return nil
 }
 
-// agent decides whether an agent key may use the route: by its scopes, and never to send. What it may do is told in a
+// agent decides whether an agent key may use the route: by its scopes and what its workspace allows agents, and never to send. What it may do is told in a
 // header, so that an agent can know before it tries.
-func (c *Call) agent() error {
-	if c.Credential == nil || c.Credential.Kind != workspace.Agent || c.Route.Auth == AgentKey {
+func (m *Mux) agent(c *Call) error {
+	if !c.ByAgent() || c.Route.Auth == AgentKey {
 		return nil
 	}
 	scopes := c.Credential.AgentScopes()
@@ -100,10 +100,13 @@ func (c *Call) agent() error {
 	default:
 		return fault.New(fault.Forbidden, "agent keys cannot do this, whatever their scopes")
 	}
-	if !slices.Contains(scopes, need) {
-		return fault.New(fault.Forbidden, "this agent key lacks the scope %s", need)
+	c.needs = func(scope string) error {
+		if !slices.Contains(scopes, scope) {
+			return fault.New(fault.Forbidden, "this agent key lacks the scope %s", scope)
+		}
+		return m.policy(c, scope)
 	}
-	return nil
+	return c.needs(need)
 }
 
 func unauthorized() error { return fault.New(fault.Unauthorized, "Unauthorized request") }

@@ -34,11 +34,12 @@ type Call struct {
 	query url.Values
 	rw    response
 
-	once      *Once  // nil without an Idempotency-Key
-	onceKey   string // it
-	stamped   uint64 // ops
-	mine, was *claim // the claim of this call; that of the same request, sent before
-	looked    bool   // for was
+	needs     func(scope string) error // of a request with an agent key, else nil
+	once      *Once                    // nil without an Idempotency-Key
+	onceKey   string                   // it
+	stamped   uint64                   // ops
+	mine, was *claim                   // the claim of this call; that of the same request, sent before
+	looked    bool                     // for was
 }
 
 // Param returns a percent-decoded parameter of the path, "" if the route has none of that name.

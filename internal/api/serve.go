@@ -25,6 +25,8 @@ type Options struct {
 	BodyWait time.Duration
 	// Once lets requests with an Idempotency-Key have one effect; nil = the header is not looked at.
 	Once *Once
+	// Agents holds agents to what their workspace allows, and records what they do; nil = their keys alone say what they may.
+	Agents Agents
 	// Session returns the admin key of a request's session, nil if there is none; it refuses requests of other sites. Routes
 	// with AdminKey take it where no Authorization is sent. nil = there are no sessions.
 	Session func(*http.Request) *workspace.Credential
@@ -143,6 +145,7 @@ func (m *Mux) serve(c *Call) {
 			m.fail(c, c.Route.Shape, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
+	defer m.record(c)
 	if err := m.admit(c); err != nil {
 		m.failed(c, err)
 		return
@@ -206,7 +209,7 @@ func (m *Mux) admit(c *Call) error {
 			return err
 		}
 		c.Credential, c.Workspace, c.Partition = a.Credential, a.Workspace.ID, a.Workspace.Partition
-		if err := c.scoped(); err != nil {
+		if err := m.scoped(c); err != nil {
 			return err
 		}
 	}

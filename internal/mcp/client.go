@@ -169,11 +169,18 @@ func (c *Client) try(ctx context.Context, q call, raw []byte, into any) (http.He
 	if q.key != "" {
 		r.Header.Set("Idempotency-Key", q.key)
 	}
+	rec := recordOf(ctx)
+	if rec != nil {
+		r.Header.Set("X-Rapport-Audit", rec.id)
+	}
+	began := c.gov.now()
 	res, err := c.http.Do(r)
 	if err != nil {
+		rec.called(q, 0, c.gov.now().Sub(began))
 		return nil, &APIError{Message: "the server did not answer: " + plain(err)}
 	}
 	defer res.Body.Close() //nolint:errcheck // read only
+	rec.called(q, res.StatusCode, c.gov.now().Sub(began))
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	switch {
 	case err != nil:

@@ -18,6 +18,7 @@ const (
 	trackClass   class = "track"
 	appClass     class = "app"
 	archiveClass class = "archived_message"
+	auditClass   class = "audit" // without a limit
 )
 
 // Limits is how many requests a back end takes of a workspace, 0 = as many as come.

@@ -16,6 +16,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"rapport.example/internal/audit"
 	"rapport.example/internal/catalog"
 	"rapport.example/internal/workspace"
 )
@@ -41,6 +42,8 @@ type Options struct {
 	Version string
 	Logger  *slog.Logger
 	Now     func() time.Time // required
+	// Audit records tool calls; nil = the Rapport server does. It is called by many at once.
+	Audit func(e *audit.Entry) error
 	// Verify checks an agent key over HTTP.
 	Verify func(ctx context.Context, key string) (Caller, error)
 }

@@ -19,6 +19,7 @@ type (
 		Request *request `json:"request,omitempty" jsonschema:"with dry_run: what would be sent"`
 		Errors  []any    `json:"errors,omitempty" jsonschema:"of a batch: operations that were not taken"`
 		ID      string   `json:"id,omitempty" jsonschema:"of what was created"`
+		AuditID string   `json:"audit_id,omitempty" jsonschema:"of the record of this call"`
 	}
 	change struct {
 		Field  string `json:"field"`
@@ -48,6 +49,9 @@ func (w writing) check() error {
 func (c *Client) send(ctx context.Context, w writing, r call, out *writeOut, into any) error {
 	if out.Changes == nil {
 		out.Changes = []change{}
+	}
+	if rec := recordOf(ctx); rec != nil {
+		out.AuditID = rec.id
 	}
 	if err := w.check(); err != nil {
 		return err

@@ -75,6 +75,7 @@ func TestSelection(t *testing.T) {
 func TestPeopleAndSegments(t *testing.T) {
 	t.Parallel()
 	url := serve(t)
+	call(t, http.MethodPut, url+"/admin/v1/agents", m{"live": true}, nil)
 	s := connect(t, overPath(url, "/mcp/x/all", key(t, url, "read", "write", "write:live")))
 	var w write
 	for i := range 30 {
@@ -177,6 +178,7 @@ func TestPeopleAndSegments(t *testing.T) {
 func TestSubscriptions(t *testing.T) {
 	t.Parallel()
 	url := serve(t)
+	call(t, http.MethodPut, url+"/admin/v1/agents", m{"live": true}, nil)
 	s := connect(t, overHTTP(url, key(t, url, "read", "write", "write:live")))
 	use(t, s, "upsert_person", m{"id": "ada", "attributes": m{"plan": "pro"}}, nil)
 	for _, args := range []m{{"id": "ada", "unsubscribed": false}, {"id": "ada", "topics": m{"4": true}}, {"id": "ada", "topics": m{"4": true}, "consent_source": " "}} {

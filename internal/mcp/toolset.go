@@ -109,7 +109,7 @@ func (s *Server) view(sel Selection, scopes []string) *sdk.Server {
 		Instructions: instructions, Logger: s.o.Logger, Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}},
 		SetCacheable: func(_ context.Context, _ sdk.Request, c *sdk.Cacheable) { c.TTLMs, c.CacheScope = 300_000, "private" },
 	})
-	m.AddReceivingMiddleware(explain)
+	m.AddReceivingMiddleware(s.audited, explain)
 	for _, t := range tools {
 		t.add(m)
 	}

@@ -17,6 +17,7 @@ type Store interface {
 	Mailbox
 	Exports
 	app.Objects
+	Agents
 	Reports
 	Workspaces(ctx context.Context) ([]workspace.Workspace, error)
 	// CreateWorkspace is a Conflict if another one has this name. A negative partition means the next one in turn.

@@ -8,6 +8,7 @@ import (
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/person"
 	"rapport.example/internal/value"
+	"rapport.example/internal/workspace"
 )
 
 func (s *surface) identify(c *api.Call) error {
@@ -24,7 +25,22 @@ func (s *surface) identify(c *api.Call) error {
 	if err := r.attributes("", v, &p); err != nil {
 		return err
 	}
+	if c.ByAgent() && subscribes(p.Attributes) {
+		if err := c.AgentNeeds(workspace.WriteLive); err != nil {
+			return err
+		}
+	}
 	return s.done(c, ingest.Identify, encodeIdentify(&p))
+}
+
+// subscribes tells whether attributes say what somebody wants to get.
+func subscribes(attributes value.Value) bool {
+	for name := range attributes.Fields() {
+		if name == "unsubscribed" || strings.HasPrefix(name, person.Preferences) {
+			return true
+		}
+	}
+	return false
 }
 
 // person answers the calls that need nothing but a person: delete, suppress and unsuppress. Clients send no body or {}.

@@ -1,0 +1,146 @@
+package mcp
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"rapport.example/internal/audit"
+	"rapport.example/internal/id"
+)
+
+// record is what becomes of one tool call, on its way into the audit log.
+type record struct {
+	id    string
+	mu    sync.Mutex
+	calls []audit.Call
+}
+
+type recordKey struct{}
+
+func recordOf(ctx context.Context) *record {
+	r, _ := ctx.Value(recordKey{}).(*record)
+	return r
+}
+
+// called notes a request to the back end.
+func (r *record) called(q call, status int, took time.Duration) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.calls) < 100 {
+		r.calls = append(r.calls, audit.Call{Method: q.method, Path: outline(q.path), Status: status, Took: took.Milliseconds()})
+	}
+}
+
+// outline is a path without the identifier of a person.
+func outline(path string) string {
+	parts := strings.Split(path, "/")
+	for i := 1; i < len(parts); i++ {
+		if parts[i-1] == "customers" && (parts[i] != "attributes" || i+1 < len(parts)) {
+			parts[i] = "…"
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+// audited is a middleware that records every tool call, also those that were refused before a tool saw them. A call that could
+// not be recorded fails, though what it did stays done.
+func (s *Server) audited(next sdk.MethodHandler) sdk.MethodHandler {
+	return func(ctx context.Context, method string, req sdk.Request) (sdk.Result, error) {
+		q, ok := req.(*sdk.CallToolRequest)
+		if !ok || method != "tools/call" {
+			return next(ctx, method, req)
+		}
+		began := s.o.Now()
+		r := &record{id: id.New(began)}
+		res, err := next(context.WithValue(ctx, recordKey{}, r), method, req)
+		e := audit.Entry{
+			At: began.UnixMilli(), ID: r.id, Tool: clean(q.Params.Name), Client: program(q.ClientInfo()), Scopes: s.scopes(ctx), Calls: r.calls,
+			Took: s.o.Now().Sub(began).Milliseconds(),
+		}
+		e.Tool = e.Tool[:min(len(e.Tool), 100)]
+		e.Digest, e.Arguments = arguments(q.Params.Arguments)
+		e.Outcome, e.Rule = outcome(res, err)
+		if kept := s.keep(ctx, &e); kept != nil && err == nil {
+			return nil, kept
+		}
+		return res, err
+	}
+}
+
+// arguments are the digest of what came and what is kept of it.
+func arguments(raw json.RawMessage) (digest string, kept map[string]any) {
+	sum := sha256.Sum256(raw)
+	var all map[string]any
+	if json.Unmarshal(raw, &all) != nil {
+		all = nil // the tool refused it
+	}
+	return hex.EncodeToString(sum[:]), audit.Redact(all)
+}
+
+// program is what a client calls itself.
+func program(i *sdk.Implementation) string {
+	if i == nil {
+		return ""
+	}
+	s := clean(strings.ToValidUTF8(i.Name+" "+i.Version, ""))
+	return strings.ToValidUTF8(s[:min(len(s), 100)], "")
+}
+
+// outcome says how a call ended, and which field or rule stood in its way.
+func outcome(res sdk.Result, err error) (code, rule string) {
+	call, ok := res.(*sdk.CallToolResult)
+	switch {
+	case err != nil || !ok || call == nil:
+		return "refused", "protocol"
+	case !call.IsError:
+		if w, ok := call.StructuredContent.(json.RawMessage); ok {
+			var status struct {
+				Status string `json:"status"`
+			}
+			if json.Unmarshal(w, &status) == nil && status.Status == "dry_run" {
+				return "dry_run", ""
+			}
+		}
+		return "ok", ""
+	}
+	var t *toolError
+	if !errors.As(call.GetError(), &t) {
+		return "invalid_input", "schema"
+	}
+	if rule = t.Field; rule == "" && (t.Code == "forbidden_scope" || t.Code == "policy_blocked") {
+		rule = "scope"
+	}
+	return t.Code, rule
+}
+
+// keep records an entry where the connection keeps them.
+func (s *Server) keep(ctx context.Context, e *audit.Entry) error {
+	if s.o.Audit != nil {
+		return s.o.Audit(e)
+	}
+	if s.o.Hosted != nil {
+		return nil // nobody asked for a record
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	c, err := s.client(ctx)
+	if err == nil {
+		_, err = c.do(ctx, call{class: auditClass, method: http.MethodPost, path: "/agents/v1/audit", body: e}, nil)
+	}
+	if err != nil {
+		s.o.Logger.Error("a tool call could not be recorded", "tool", e.Tool, "audit_id", e.ID, "error", err)
+	}
+	return err
+}

@@ -1,0 +1,22 @@
+package workspace
+
+import "rapport.example/internal/fault"
+
+// AgentPolicy is what all agents of a workspace may do, whatever their keys. It is looked at on every call that writes.
+type AgentPolicy struct {
+	Stopped bool `json:"stopped"` // agents read, and write nothing
+	Live    bool `json:"live"`    // keys with the scope write:live may use it
+}
+
+// Check refuses a scope that the policy does not allow, and says who can change that.
+func (p AgentPolicy) Check(scope string) error {
+	switch {
+	case scope == Read || scope == ReadSensitive:
+		return nil
+	case p.Stopped:
+		return fault.New(fault.Forbidden, "the agents of this workspace are stopped: an operator lets them go on with rapport agents start")
+	case scope == WriteLive && !p.Live:
+		return fault.New(fault.Forbidden, "the agents of this workspace may not act on live data: an operator allows it with rapport agents live on")
+	}
+	return nil
+}
