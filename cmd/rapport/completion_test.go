@@ -15,7 +15,7 @@ func TestCompletionBash(t *testing.T) {
 	_, script, _ := command(t, "completion", "bash")
 	for line, want := range map[string]string{
 		"rapport ke":                             "keys",
-		"rapport keys ":                          "create list rotate revoke --help",
+		"rapport keys ":                          "create list rotate allow revoke --help",
 		"rapport keys create --kind a":           "app admin agent",
 		"rapport keys create --kind = a":         "app admin agent",
 		"rapport rejections --kind r":            "rejected",

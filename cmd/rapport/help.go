@@ -26,6 +26,7 @@ var examples = map[string]string{
 	"keys create":     "  rapport keys create --kind track --workspace acme\n  rapport keys create --kind app --name warehouse --read-only\n  rapport keys create --kind agent --name assistant --scopes read --expires-in 90d",
 	"keys list":       "  rapport keys list\n  rapport keys list --kind agent --json",
 	"keys rotate":     "  rapport keys rotate 7\n  rapport keys rotate 7 --overlap 1h --json",
+	"keys allow":      "  rapport keys allow\n  rapport keys allow 192.0.2.7 10.0.0.0/8 --workspace acme\n  rapport keys allow --anywhere",
 	"keys revoke":     "  rapport keys revoke 7",
 	"rejections":      "  rapport rejections\n  rapport rejections --since 24h --kind failed_event\n  rapport rejections --reason suppressed --json",
 	"why":             "  rapport why 42\n  rapport why ada@example.com --campaign onboarding\n  rapport why cio_abcdefgh --json",

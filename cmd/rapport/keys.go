@@ -18,6 +18,7 @@ type keysCmd struct {
 	Create keysCreateCmd `cmd:"" help:"Create a key and print its secret, once."`
 	List   keysListCmd   `cmd:"" help:"List keys without their secrets."`
 	Rotate keysRotateCmd `cmd:"" help:"Create a key that takes the place of another one, which ends after an overlap."`
+	Allow  keysAllowCmd  `cmd:"" help:"Show or set the addresses from which a workspace's keys may be used."`
 	Revoke keysRevokeCmd `cmd:"" help:"Revoke a key at once."`
 }
 
@@ -132,5 +133,36 @@ func (c *keysRotateCmd) Run(ctx context.Context, a *app) error {
 	}
 	fmt.Fprintln(a.out, credentialLine(out.Secret))
 	fmt.Fprintf(a.out, "key %d takes the place of key %d, which ends at %s\n", out.ID, out.Replaces, time.Unix(out.Ends, 0).UTC().Format(time.RFC3339))
+	return nil
+}
+
+type keysAllowCmd struct {
+	tenant
+	output
+	Addresses []string `arg:"" optional:"" name:"address" help:"Addresses and networks, like 192.0.2.7 and 10.0.0.0/8: from then on these alone. Default: show the list."`
+	Anywhere  bool     `help:"Empty the list: keys may be used from everywhere."`
+}
+
+// Run is the command.
+func (c *keysAllowCmd) Run(ctx context.Context, a *app) error {
+	var out admin.AllowedAddresses
+	method, body := http.MethodGet, any(nil)
+	switch {
+	case c.Anywhere && len(c.Addresses) > 0:
+		return fault.New(fault.Invalid, "--anywhere and addresses exclude each other")
+	case c.Anywhere || len(c.Addresses) > 0:
+		method, body = http.MethodPut, admin.AllowedAddresses{Allow: append([]string{}, c.Addresses...)}
+	}
+	if err := c.call(ctx, method, "allowed_addresses", nil, body, &out); err != nil {
+		return err
+	}
+	switch {
+	case c.JSON:
+		return a.print(out)
+	case len(out.Allow) == 0:
+		fmt.Fprintln(a.out, "keys may be used from everywhere")
+	default:
+		fmt.Fprintln(a.out, strings.Join(out.Allow, "\n"))
+	}
 	return nil
 }

@@ -152,6 +152,9 @@ func TestKeys(t *testing.T) {
 	c.wants([]string{"keys", "rotate", strconv.FormatInt(made.ID, 10), "--overlap", "1h"}, "agk_", "takes the place of key "+strconv.FormatInt(made.ID, 10))
 	c.wants([]string{"keys", "revoke", strconv.FormatInt(made.ID, 10)}, "is revoked")
 	c.wants([]string{"keys", "list"}, "revoked ")
+	c.wants([]string{"keys", "allow"}, "from everywhere")
+	c.wants([]string{"keys", "allow", "10.1.2.3/8", "192.0.2.7"}, "10.0.0.0/8\n192.0.2.7/32")
+	c.wants([]string{"keys", "allow", "--anywhere"}, "from everywhere")
 	code, _, errs := command(t, "keys", "list", "--server", url, "--admin-key", made.Secret)
 	if code != exitFailed || !strings.Contains(errs, "does not know this admin key") {
 		t.Errorf("with an agent key: exit code %d, %q", code, errs)

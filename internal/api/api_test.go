@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -357,6 +358,7 @@ func TestNoKeyStoreYet(t *testing.T) {
 type keyStore struct {
 	creds  []workspace.Credential
 	spaces []workspace.Workspace
+	from   map[int64][]netip.Prefix
 	err    error
 	reads  chan struct{}
 }
@@ -370,4 +372,8 @@ func (s *keyStore) Credentials(context.Context) ([]workspace.Credential, error) 
 
 func (s *keyStore) Workspaces(context.Context) ([]workspace.Workspace, error) {
 	return s.spaces, s.err
+}
+
+func (s *keyStore) AllowedAddresses(context.Context) (map[int64][]netip.Prefix, error) {
+	return s.from, s.err
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,25 @@ const maxHeader = 1024
 type Access struct {
 	Credential *workspace.Credential // shared; never write to it
 	Workspace  workspace.Workspace   // the zero Workspace for admin keys
+	from       []netip.Prefix        // nil = everywhere
+}
+
+// From decides whether the key may be used from a client address, as http.Request.RemoteAddr has it. A workspace's list holds
+// for its Track, App and agent keys: write keys stand in pages that everybody loads, and admin keys belong to no workspace, so
+// that who has shut themselves out can come back in.
+func (a *Access) From(remote string) error {
+	if a.from == nil {
+		return nil
+	}
+	if at, err := netip.ParseAddrPort(remote); err == nil {
+		ip := at.Addr().Unmap().WithZone("")
+		for _, p := range a.from {
+			if p.Contains(ip) {
+				return nil
+			}
+		}
+	}
+	return fault.New(fault.Forbidden, "this workspace's keys may not be used from your address")
 }
 
 // Authenticate checks an Authorization header for a kind of authentication at the real time now. Its error is
@@ -65,6 +85,9 @@ func (k *Keys) admit(s *snapshot, e *entry, now time.Time) (Access, error) {
 			return Access{}, unauthorized()
 		}
 		a.Workspace = *w
+		if c.Kind != workspace.Write {
+			a.from = s.allowed[c.Workspace]
+		}
 	}
 	// Noted to the minute, and written out by the refresh loop.
 	if minute := now.UnixMilli() / 60_000 * 60_000; e.used.Load() < minute {

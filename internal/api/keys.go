@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,8 @@ type KeyStore interface {
 	// Credentials lists all credentials, revoked ones too.
 	Credentials(ctx context.Context) ([]workspace.Credential, error)
 	Workspaces(ctx context.Context) ([]workspace.Workspace, error)
+	// AllowedAddresses lists from where keys may be used, by workspace; a workspace that is not in it allows all addresses.
+	AllowedAddresses(ctx context.Context) (map[int64][]netip.Prefix, error)
 }
 
 // KeyOptions says how Keys works.
@@ -52,6 +55,7 @@ type snapshot struct {
 	entries    map[entryKey]*entry
 	workspaces map[int64]*workspace.Workspace
 	order      []workspace.Workspace
+	allowed    map[int64][]netip.Prefix
 
 	mu      sync.RWMutex
 	headers map[headerKey]*entry
@@ -142,7 +146,13 @@ func (k *Keys) Refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read workspaces: %w", err)
 	}
-	k.snap.Store(k.build(creds, spaces))
+	allowed, err := k.o.Store.AllowedAddresses(ctx)
+	if err != nil {
+		return fmt.Errorf("read allowed addresses: %w", err)
+	}
+	s := k.build(creds, spaces)
+	s.allowed = allowed
+	k.snap.Store(s)
 	return nil
 }
 

@@ -5,6 +5,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -159,6 +163,47 @@ func TestRefreshLoop(t *testing.T) {
 			t.Errorf("notes %v", notes)
 		}
 	})
+}
+
+// TestAllowedAddresses: the list holds for what a workspace's own servers use, and for nobody else's.
+func TestAllowedAddresses(t *testing.T) {
+	t.Parallel()
+	s := tenants()
+	s.from = map[int64][]netip.Prefix{1: {netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}}
+	k := newKeys(t, s)
+	var routes []Route
+	for auth, path := range map[Auth]string{TrackKey: "/track", AppKey: "/app", AdminKey: "/admin", WriteKey: "/write"} {
+		r := route(http.MethodGet, path, AppErrors, echo)
+		r.Auth, r.Agent = auth, workspace.Read
+		routes = append(routes, r)
+	}
+	m := newMux(t, Options{Keys: k}, routes...)
+	for _, tt := range []struct {
+		path, key, from string
+		want            int
+	}{
+		{"/app", "Bearer app", "192.0.2.7:1", 200},
+		{"/app", "Bearer app", "[::ffff:192.0.2.7]:1", 200},
+		{"/app", "Bearer app", "[2001:db8::1%eth0]:1", 200},
+		{"/app", "Bearer app", "192.0.3.7:1", 403},
+		{"/app", "Bearer app", "[2001:db9::1]:1", 403},
+		{"/app", "Bearer app", "", 403},
+		{"/app", "Bearer wrong", "192.0.3.7:1", 401},
+		{"/app", "Bearer agk_1", "192.0.3.7:1", 403},
+		{"/track", basic("site:same"), "192.0.3.7:1", 403},
+		{"/track", basic("site2:same"), "192.0.3.7:1", 200}, // of another workspace
+		{"/write", basic("write:"), "192.0.3.7:1", 200},
+		{"/admin", "Bearer admin", "192.0.3.7:1", 200},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, tt.path, http.NoBody)
+		r.RemoteAddr = tt.from
+		r.Header.Set("Authorization", tt.key)
+		w := httptest.NewRecorder()
+		m.ServeHTTP(w, r)
+		if w.Code != tt.want || w.Code == 403 && !strings.Contains(w.Body.String(), `"status":"403"`) {
+			t.Errorf("%s with %s from %q: %d %s, want %d", tt.path, tt.key, tt.from, w.Code, w.Body, tt.want)
+		}
+	}
 }
 
 // TestAnnouncements: what one node changes, the others go by at once, also while neither can read the database.

@@ -209,6 +209,9 @@ func (m *Mux) admit(c *Call) error {
 			return err
 		}
 		c.Credential, c.Workspace, c.Partition = a.Credential, a.Workspace.ID, a.Workspace.Partition
+		if err := a.From(c.R.RemoteAddr); err != nil {
+			return err
+		}
 		if err := m.scoped(c); err != nil {
 			return err
 		}

@@ -3,10 +3,12 @@ package config
 
 import (
 	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 
 	"rapport.example/internal/fault"
+	"rapport.example/internal/workspace"
 )
 
 // Serve is what a server runs with. The tags are read by the command line.
@@ -25,6 +27,7 @@ type Serve struct {
 	LimitArchive   float64 `help:"Archived messages read per day (UTC) and workspace; 0 = no limit. Default: ${default}." default:"100" env:"RAPPORT_LIMIT_ARCHIVE" placeholder:"N"`
 	ArchiveDays    int     `help:"Days for which it is kept what messages said; 0 = it is not kept. Default: ${default}." default:"30" env:"RAPPORT_ARCHIVE_DAYS" placeholder:"N"`
 	BaseURL        string  `name:"base-url" help:"Address under which people reach links in messages. Default: that of --listen." env:"RAPPORT_BASE_URL" placeholder:"URL"`
+	TrustedProxies string  `name:"trusted-proxies" help:"Proxies whose X-Forwarded-For tells who asks, as addresses or CIDRs with commas between. Default: none, the connection tells." env:"RAPPORT_TRUSTED_PROXIES" placeholder:"CIDR,…"`
 	LogLevel       string  `help:"Least level that is logged: debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"RAPPORT_LOG_LEVEL"`
 	LogFormat      string  `help:"Form of log lines: text or json." enum:"text,json" default:"text" env:"RAPPORT_LOG_FORMAT"`
 	Region         string  `help:"Region that GET /api/v1/accounts/region answers: us or eu." enum:"us,eu" default:"us" env:"RAPPORT_REGION"`
@@ -74,10 +77,29 @@ func (s *Serve) Validate() error {
 			return fault.Field(l.flag, "must be 0 or more")
 		}
 	}
+	if _, err := s.Proxies(); err != nil {
+		return err
+	}
 	if a := s.Keys.AgentKey; a != "" && !strings.HasPrefix(a, "agk_") {
 		return fault.Field("RAPPORT_AGENT_KEY", "must start with agk_")
 	}
 	return nil
+}
+
+// Proxies are the trusted proxies.
+func (s *Serve) Proxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for text := range strings.SplitSeq(s.TrustedProxies, ",") {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		p, err := workspace.ParsePrefix(text)
+		if err != nil {
+			return nil, fault.Field("--trusted-proxies", "must be addresses or CIDRs like 10.0.0.0/8, with commas between")
+		}
+		out = append(out, p)
+	}
+	return out, nil
 }
 
 func checkURL(flag, raw string, schemes []string) error {

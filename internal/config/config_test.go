@@ -36,6 +36,8 @@ func TestServeValidate(t *testing.T) {
 		"base, no scheme":   {func(s *Serve) { s.BaseURL = "mail.example.com" }, "--base-url"},
 		"no limit":          {func(s *Serve) { s.LimitTrack, s.LimitApp, s.LimitSend = 0, 0, 0 }, ""},
 		"negative limit":    {func(s *Serve) { s.LimitSend = -1 }, "--limit-send"},
+		"proxies":           {func(s *Serve) { s.TrustedProxies = "10.0.0.0/8, fd00::1" }, ""},
+		"proxies, a name":   {func(s *Serve) { s.TrustedProxies = "10.0.0.0/8,proxy.example" }, "--trusted-proxies"},
 		"agent key":         {func(s *Serve) { s.Keys.AgentKey = "agk_x" }, ""},
 		"other agent key":   {func(s *Serve) { s.Keys.AgentKey = "secret" }, "RAPPORT_AGENT_KEY"},
 	} {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -25,11 +26,12 @@ type Client struct {
 
 // ClientOptions says where the APIs are and what opens them.
 type ClientOptions struct {
-	TrackURL string // origin, e.g. http://127.0.0.1:8080; paths start with /api/v1
-	AppURL   string // origin; paths start with /v1
-	Track    string // Authorization header for Track
-	App      string // Authorization header for App
-	Caller   string // who shares the limits fairly with others
+	TrackURL string      // origin, e.g. http://127.0.0.1:8080; paths start with /api/v1
+	AppURL   string      // origin; paths start with /v1
+	Track    string      // Authorization header for Track
+	App      string      // Authorization header for App
+	Header   http.Header // goes with every request; nil = none
+	Caller   string      // who shares the limits fairly with others
 }
 
 // How long a call may take with all its tries, and each try.
@@ -161,6 +163,7 @@ func (c *Client) try(ctx context.Context, q call, raw []byte, into any) (http.He
 	if err != nil {
 		return nil, fmt.Errorf("build request: %w", err)
 	}
+	maps.Copy(r.Header, c.o.Header)
 	r.Header.Set("Authorization", auth)
 	r.Header.Set("User-Agent", "rapport-mcp")
 	if raw != nil {

@@ -44,8 +44,11 @@ type Options struct {
 	Now     func() time.Time // required
 	// Audit records tool calls; nil = the Rapport server does. It is called by many at once.
 	Audit func(e *audit.Entry) error
-	// Verify checks an agent key over HTTP.
-	Verify func(ctx context.Context, key string) (Caller, error)
+	// Verify checks an agent key over HTTP, which comes from an address as http.Request.RemoteAddr has it.
+	Verify func(ctx context.Context, key, from string) (Caller, error)
+	// Inside goes with each call to the server at URL, with the address of whoever called over HTTP as X-Forwarded-For: by it the
+	// server knows its own calls. nil = the server is another process.
+	Inside http.Header
 }
 
 // Caller is whom an agent key stands for.
@@ -145,6 +148,10 @@ func (s *Server) client(ctx context.Context) (*Client, error) {
 		key, _ = info.Extra["key"].(string)
 		workspace, _ = info.Extra["workspace"].(string)
 		o.Caller = info.UserID
+		if from, _ := info.Extra["from"].(string); s.o.Inside != nil {
+			o.Header = s.o.Inside.Clone()
+			o.Header.Set("X-Forwarded-For", from)
+		}
 	}
 	switch h := s.o.Hosted; {
 	case h != nil:
@@ -172,13 +179,13 @@ func (s *Server) governor(workspace string) *governor {
 }
 
 // verify checks a bearer token.
-func (s *Server) verify(ctx context.Context, token string, _ *http.Request) (*auth.TokenInfo, error) {
+func (s *Server) verify(ctx context.Context, token string, r *http.Request) (*auth.TokenInfo, error) {
 	if !strings.HasPrefix(token, "agk_") {
 		return nil, fmt.Errorf("%w: only agent keys (agk_…) open this endpoint", auth.ErrInvalidToken)
 	}
-	who, err := s.o.Verify(ctx, token)
+	who, err := s.o.Verify(ctx, token, r.RemoteAddr)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the agent key is unknown, expired or revoked", auth.ErrInvalidToken)
+		return nil, fmt.Errorf("%w: the agent key is unknown, expired, revoked or not to be used from your address", auth.ErrInvalidToken)
 	}
-	return &auth.TokenInfo{UserID: who.ID, Scopes: who.Scopes, Extra: map[string]any{"key": token, "workspace": who.Workspace}}, nil
+	return &auth.TokenInfo{UserID: who.ID, Scopes: who.Scopes, Extra: map[string]any{"key": token, "from": r.RemoteAddr, "workspace": who.Workspace}}, nil
 }

@@ -30,8 +30,10 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 		Store: s.db, Keys: s.keys, Log: writes, Secret: s.db.Secret(), Now: s.now, Logger: s.log, BaseURL: s.o.BaseURL,
 		Applied: s.fresh.Applied, Fresh: s.fresh.Fresh, Backup: s.backupIfEmbedded(), Restore: s.restoreIfEmbedded(), Status: s.status, Wake: s.jobs.Wake, Guide: guide.read,
 	})
+	inside := newInside()
 	agents, err := mcp.New(mcp.Options{
-		URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent, Limits: s.agentLimits(), Now: s.now, Guide: guide.read,
+		Inside: http.Header{insideHeader: {inside}},
+		URL:    loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent, Limits: s.agentLimits(), Now: s.now, Guide: guide.read,
 	})
 	if err != nil {
 		return nil, err
@@ -72,7 +74,11 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 		return nil, err
 	}
 	guide.ask = all
-	return all, nil
+	trusted, err := s.o.Proxies()
+	if err != nil {
+		return nil, err
+	}
+	return &clients{trusted, inside, all}, nil
 }
 
 // loopback is the address under which this process reaches itself.
@@ -98,8 +104,11 @@ func (s *server) reaction(ctx context.Context, ws int64, m ingest.MetricPayload)
 	return s.append(ctx, ws, ingest.FromLink, ingest.Metric, m)
 }
 
-func (s *server) verifyAgent(_ context.Context, key string) (mcp.Caller, error) {
+func (s *server) verifyAgent(_ context.Context, key, from string) (mcp.Caller, error) {
 	a, err := s.keys.Secret(workspace.Agent, key, s.now())
+	if err == nil {
+		err = a.From(from)
+	}
 	if err != nil {
 		return mcp.Caller{}, err
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"rapport.example/internal/fault"
@@ -155,4 +156,44 @@ func (db *DB) TouchCredentials(ctx context.Context, used map[int64]int64) error 
 		return c.execSets(ctx, []bulk{{`WITH k (id, at) AS ({rows})
 			UPDATE credentials AS c SET last_used = k.at FROM k WHERE c.id = k.id AND c.last_used < k.at`, set{ids, at}}})
 	})
+}
+
+// AllowedAddresses lists from where keys may be used, by workspace, in order of the text; a workspace without any is not in it.
+func (db *DB) AllowedAddresses(ctx context.Context) (map[int64][]netip.Prefix, error) {
+	const sql = `SELECT workspace, prefix FROM allowed_addresses ORDER BY workspace, prefix`
+	out := map[int64][]netip.Prefix{}
+	err := db.queryRows(ctx, sql, nil, func(r row) error {
+		var ws int64
+		var text string
+		if err := r.Scan(&ws, &text); err != nil {
+			return err
+		}
+		p, err := netip.ParsePrefix(text)
+		out[ws] = append(out[ws], p)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read allowed addresses: %w", err)
+	}
+	return out, nil
+}
+
+// AllowAddresses makes these all the addresses from where a workspace's keys may be used; none = everywhere.
+func (db *DB) AllowAddresses(ctx context.Context, workspace int64, list []netip.Prefix) error {
+	err := db.write(ctx, func(c conn) error {
+		if _, err := c.exec(ctx, `DELETE FROM allowed_addresses WHERE workspace = $1`, workspace); err != nil {
+			return err
+		}
+		for _, p := range list { // a hundred at most
+			const sql = `INSERT INTO allowed_addresses (workspace, prefix) VALUES ($1, $2) ON CONFLICT DO NOTHING`
+			if _, err := c.exec(ctx, sql, workspace, p.String()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("keep allowed addresses: %w", err)
+	}
+	return nil
 }

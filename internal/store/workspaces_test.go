@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"net/netip"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -143,6 +145,37 @@ func TestRotateCredential(t *testing.T) {
 		want[0].Expires, want[0].Replaced = 10, 4
 		if diff := cmp.Diff(want, after); err != nil || diff != "" {
 			t.Errorf("Credentials: %v (-want +got):\n%s", err, diff)
+		}
+	})
+}
+
+func TestAllowAddresses(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx := t.Context()
+		list := func(texts ...string) (out []netip.Prefix) {
+			for _, s := range texts {
+				out = append(out, netip.MustParsePrefix(s))
+			}
+			return out
+		}
+		for _, step := range []struct {
+			workspace int64
+			give      []netip.Prefix
+			want      map[int64][]netip.Prefix
+		}{
+			{1, list("192.0.2.0/24", "10.0.0.0/8", "10.0.0.0/8"), map[int64][]netip.Prefix{1: list("10.0.0.0/8", "192.0.2.0/24")}},
+			{2, list("2001:db8::/32"), map[int64][]netip.Prefix{1: list("10.0.0.0/8", "192.0.2.0/24"), 2: list("2001:db8::/32")}},
+			{1, list("192.0.2.7/32"), map[int64][]netip.Prefix{1: list("192.0.2.7/32"), 2: list("2001:db8::/32")}},
+			{2, nil, map[int64][]netip.Prefix{1: list("192.0.2.7/32")}},
+		} {
+			if err := db.AllowAddresses(ctx, step.workspace, step.give); err != nil {
+				t.Fatal(err)
+			}
+			got, err := db.AllowedAddresses(ctx)
+			if err != nil || !reflect.DeepEqual(step.want, got) {
+				t.Errorf("AllowedAddresses() = %v, %v, want %v", got, err, step.want)
+			}
 		}
 	})
 }

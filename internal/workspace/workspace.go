@@ -3,6 +3,7 @@ package workspace
 
 import (
 	"crypto/sha256"
+	"net/netip"
 	"time"
 )
 
@@ -99,3 +100,17 @@ func (c *Credential) Allowed() []string {
 // Hash is how secrets are stored. They are generated with at least 128 random bits, so a plain hash is enough and
 // costs nothing per request; keys chosen by the operator through RAPPORT_… variables are the operator's care.
 func Hash(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
+
+// ParsePrefix reads an address or a network in CIDR notation; bits behind the network's are cleared, and an IPv4 address in IPv6
+// clothes becomes one of IPv4.
+func ParsePrefix(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		a = a.Unmap().WithZone("")
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err == nil && p.Addr().Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Masked(), err
+}

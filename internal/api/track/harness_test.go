@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -65,6 +66,8 @@ type tenants struct{}
 func (tenants) Workspaces(context.Context) ([]workspace.Workspace, error) {
 	return []workspace.Workspace{{ID: 7, Name: "test", Partition: 3}}, nil
 }
+
+func (tenants) AllowedAddresses(context.Context) (map[int64][]netip.Prefix, error) { return nil, nil }
 
 func (tenants) Credentials(context.Context) ([]workspace.Credential, error) {
 	return []workspace.Credential{
