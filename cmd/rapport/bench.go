@@ -46,6 +46,8 @@ Rows:
 
   search   POST /v1/customers over 4 connections: by a segment and by an attribute of a fifth of the people, page 1 and page 1,000; and by an attribute of one in 5,000, page 1.
 
+  export   A CSV of all people, from the order until it is done, then fetching it; and the server's memory meanwhile.
+
   timers   CPU of a server that has a million waiting timers and nothing to do.
 
 The cost of a synced write to the scratch folder (TMPDIR) is measured beside each round.`

@@ -60,10 +60,10 @@ func (c *exportPeopleCmd) made(ctx context.Context, a *app, e *admin.Export) err
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for seen := time.Now(); ; {
-		switch e.State {
-		case job.Done:
+		if e.State == job.Done {
 			return nil
-		case job.Failed:
+		}
+		if e.State == job.Failed {
 			return errors.New("the export failed: " + e.Error)
 		}
 		select {
