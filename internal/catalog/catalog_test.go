@@ -2,7 +2,10 @@ package catalog_test
 
 import (
 	"encoding/json"
+	"flag"
+	"fmt"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +15,8 @@ import (
 
 	"rapport.example/internal/catalog"
 )
+
+var update = flag.Bool("update", false, "rewrite golden files")
 
 func embedded(t testing.TB) *catalog.Catalog {
 	t.Helper()
@@ -26,12 +31,90 @@ func embedded(t testing.TB) *catalog.Catalog {
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
 	c := embedded(t)
+	if n, m := len(c.Services()), len(c.Recipes()); n < 25 || m < 20 {
+		t.Errorf("%d services and %d recipes, want 25 and 20", n, m)
+	}
 	for _, s := range c.Services() {
+		if len(s.Guide.Setup) == 0 || len(s.Guide.Pitfalls) == 0 {
+			t.Errorf("%s: no set-up or no pitfalls", s.ID)
+		}
 		for _, f := range s.Facts {
 			if f.Source == "" || f.CheckedAt == "" {
 				t.Errorf("%s: fact %s has no source or date", s.ID, f.Key)
 			}
 		}
+	}
+}
+
+// TestSearch: a name alone comes first, tasks are found in other words, and each filter keeps exactly its class.
+func TestSearch(t *testing.T) {
+	t.Parallel()
+	c := embedded(t)
+	for intent, want := range map[string]string{
+		"Customer.io": "customer-io", "customerio": "customer-io", "SES": "amazon-ses", "klaviyo": "klaviyo", "verify a phone number": "twilio", "feature flags": "posthog",
+		"self-hosted newsletter manager": "listmonk", "route inbound mail": "mailgun",
+	} {
+		hits, err := c.Search(catalog.Query{Intent: intent})
+		if err != nil || len(hits) == 0 || hits[0].ID != want {
+			t.Errorf("Search(%q) = %v, %v, want %s first", intent, ids(hits), err, want)
+		}
+	}
+	all, err := c.Search(catalog.Query{Limit: 100})
+	if err != nil || len(all) != len(c.Services()) {
+		t.Errorf("without an intent: %d of %d, %v", len(all), len(c.Services()), err)
+	}
+	n := 0
+	for _, a := range []catalog.Access{catalog.Verified, catalog.Connectable, catalog.InfoOnly} {
+		hits, err := c.Search(catalog.Query{Access: a, Limit: 100})
+		if err != nil {
+			t.Error(err)
+		}
+		n += len(hits)
+	}
+	if n != len(all) {
+		t.Errorf("the classes hold %d together, want %d", n, len(all))
+	}
+	for _, bad := range []catalog.Query{{Limit: -1}, {Limit: 101}, {Category: "tea"}, {Access: "soon"}, {Intent: strings.Repeat("x", 501)}} {
+		if _, err := c.Search(bad); err == nil {
+			t.Errorf("Search(%.40v) was taken", bad)
+		}
+	}
+	for i, r := range c.Rank("email-delivery") {
+		if next := c.Rank("email-delivery"); r.Place != i+1 || i > 0 && next[i-1].Readiness.Score.Score < r.Readiness.Score.Score {
+			t.Errorf("place %d: %s", i+1, r.ID)
+		}
+	}
+}
+
+func ids(hits []catalog.Hit) []string {
+	var out []string
+	for _, h := range hits {
+		out = append(out, h.ID)
+	}
+	return out
+}
+
+// TestScores keeps every score in a file: one that changes shows up in review, with the fact that changed it.
+func TestScores(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	c := embedded(t)
+	for _, s := range c.Services() {
+		d := c.Detail(s.ID)
+		fmt.Fprintf(&b, "%s: readiness %s; compatibility %s (%s)\n", s.ID, d.Readiness, d.Compatibility.Score, d.Compatibility.Inputs)
+	}
+	const golden = "testdata/scores.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), b.String()); diff != "" {
+		t.Errorf("scores (-golden +got):\n%s", diff)
 	}
 }
 

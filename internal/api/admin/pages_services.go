@@ -230,13 +230,10 @@ func refs(d *catalog.Detail, keys ...any) template.HTML {
 	return template.HTML(b.String()) //nolint:gosec // numbers and our own words only
 }
 
-// gradeClass is the colour of a grade.
+// gradeClass is the colour of a grade. None is red: most low ones say that little is verified, not that a service is bad.
 func gradeClass(g catalog.Grade) string {
-	switch g {
-	case "AAA", "AA", "A":
+	if strings.HasPrefix(string(g), "A") {
 		return "good"
-	case "C", "D":
-		return "bad"
 	}
 	return ""
 }
