@@ -50,7 +50,9 @@ func TestDownload(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.crowd(t, 1, 401, 4000)
 		w.node(t, w, w, "a")
-		k := w.order(t, 1, export.Spec{Type: export.Customers, Format: export.CSV})
+		k := w.order(t, 1, export.Spec{
+			Type: export.Customers, Format: export.CSV, Description: "some", Filter: parse(t, `{"not":{"attribute":{"field":"email","operator":"eq","value":"secret@example.com"}}}`),
+		})
 		j := w.wait(t, k, done)
 		want := w.file(t, j)
 		s, signer := w.serve(t, w)
@@ -126,6 +128,9 @@ func TestDownload(t *testing.T) {
 		j = w.wait(t, k, func(j *job.Job) bool { return j.Expired })
 		if b, err := w.JobPart(t.Context(), k, 0); b != nil || err != nil || j.State != job.Done {
 			t.Errorf("after a day: %d bytes of part 0, %v, state %s", len(b), err, j.State)
+		}
+		if string(j.Spec) != `{"type":"customers","format":"csv","description":"some"}` {
+			t.Errorf("after a day: the order %s, want nothing of the filter", j.Spec)
 		}
 		refused("deleted", "GET", signer.Link(j, "x", w.now()), http.StatusGone, "deleted")
 	})

@@ -48,7 +48,7 @@ const (
 type Spec struct {
 	Type        Type           `json:"type"`
 	Format      Format         `json:"format"`
-	Description string         `json:"description"`         // for people
+	Description string         `json:"description"`         // for people; it outlives the filter and has no values of it
 	Filter      value.Value    `json:"filter,omitempty"`    // of Customers: what filter.People reads; nil = everybody
 	Deliveries  DeliveryFilter `json:"deliveries,omitzero"` // of Deliveries
 }
@@ -111,9 +111,23 @@ type Snapshot interface {
 // Job is the kind of job that writes what store holds.
 func Job(store Store) job.Kind {
 	return job.Kind{
-		Name: Kind, Keep: job.Retention{File: KeepFile, Row: KeepRow},
+		Name: Kind, Keep: job.Retention{File: KeepFile, Row: KeepRow, Spec: forget},
 		Run: func(ctx context.Context, t *job.Task) error { return run(ctx, store, t) },
 	}
+}
+
+// forget keeps of an order what lists show: not the filter, which may name people by their addresses.
+func forget(order json.RawMessage) json.RawMessage {
+	var s Spec
+	if json.Unmarshal(order, &s) != nil {
+		return json.RawMessage(`{}`)
+	}
+	s.Filter, s.Deliveries = nil, DeliveryFilter{}
+	b, err := json.Marshal(s)
+	if err != nil {
+		return json.RawMessage(`{}`)
+	}
+	return b
 }
 
 // run makes the whole file. What an attempt before it has left is thrown away: its rows are of another state.

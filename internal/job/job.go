@@ -32,7 +32,7 @@ type Key struct {
 type Job struct {
 	Key
 	State    State
-	Spec     json.RawMessage // what to do; never changes
+	Spec     json.RawMessage // what to do; never changes while there is a file, see Retention
 	Progress json.RawMessage // how far it is, as the kind's handler saved it; nil before
 	Owner    string          // node that works on it, "" = nobody
 	Epoch    int64           // of the newest claim
@@ -74,4 +74,6 @@ type Outcome struct {
 type Retention struct {
 	File time.Duration // parts
 	Row  time.Duration // the job itself
+	// Spec is what is kept of Job.Spec once the file was deleted, for a spec may name people, who may be deleted since. nil = all.
+	Spec func(json.RawMessage) json.RawMessage
 }

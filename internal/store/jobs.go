@@ -247,7 +247,7 @@ func (db *DB) ExpireJobs(ctx context.Context, kind string, r job.Retention) (mor
 		return false, err
 	}
 	if r.File > 0 {
-		if more, err := db.expireFile(ctx, kind, now.Add(-r.File).UnixMilli()); err != nil || more {
+		if more, err := db.expireFile(ctx, kind, now.Add(-r.File).UnixMilli(), r.Spec); err != nil || more {
 			return more, err
 		}
 	}
@@ -269,24 +269,29 @@ func (db *DB) ifAny(ctx context.Context, such, sql, kind string, before int64) e
 	})
 }
 
-// expireFile deletes some parts of one job that was over before a moment. The last step finds none and marks the job.
-func (db *DB) expireFile(ctx context.Context, kind string, before int64) (more bool, err error) {
+// expireFile deletes some parts of one job that was over before a moment. The last step finds none and marks the job, of whose spec
+// keep tells what stays.
+func (db *DB) expireFile(ctx context.Context, kind string, before int64, keep func(json.RawMessage) json.RawMessage) (more bool, err error) {
 	const (
-		old = `SELECT workspace, id FROM jobs WHERE kind = $1 AND state IN ('done', 'failed') AND updated < $2 AND NOT expired
+		old = `SELECT workspace, id, spec FROM jobs WHERE kind = $1 AND state IN ('done', 'failed') AND updated < $2 AND NOT expired
 			ORDER BY updated LIMIT 1`
-		mark = `UPDATE jobs SET expired = TRUE WHERE workspace = $1 AND kind = $2 AND id = $3 AND state IN ('done', 'failed')`
+		mark = `UPDATE jobs SET expired = TRUE, spec = $4 WHERE workspace = $1 AND kind = $2 AND id = $3 AND state IN ('done', 'failed')`
 	)
 	k := job.Key{Kind: kind}
-	found, err := db.queryOne(ctx, old, []any{kind, before}, &k.Workspace, &k.ID)
+	var spec []byte
+	found, err := db.queryOne(ctx, old, []any{kind, before}, &k.Workspace, &k.ID, &spec)
 	if err != nil || !found {
 		return false, err
+	}
+	if keep != nil {
+		spec = keep(spec)
 	}
 	return true, db.write(ctx, func(c conn) error {
 		n, err := dropParts(ctx, c, k)
 		if err != nil || n > 0 {
 			return err
 		}
-		_, err = c.exec(ctx, mark, k.Workspace, k.Kind, k.ID)
+		_, err = c.exec(ctx, mark, k.Workspace, k.Kind, k.ID, spec)
 		return err
 	})
 }

@@ -8,11 +8,11 @@ import (
 	"slices"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/export"
 	"rapport.example/internal/fault"
+	"rapport.example/internal/filter"
 	"rapport.example/internal/job"
 	"rapport.example/internal/value"
 	"rapport.example/internal/workspace"
@@ -209,21 +209,11 @@ func (s *surface) exportCustomers(c *api.Call) error {
 			return err
 		}
 		spec.Filter = f.JSON()
-		spec.Description = "Customers with " + short(string(spec.Filter))
+		if spec.Description = "Customers who meet a filter"; f.Kind == filter.Segment {
+			spec.Description = "Customers in segment " + strconv.FormatInt(f.Segment, 10)
+		}
 	}
 	return s.order(c, &spec)
-}
-
-// short cuts a description.
-func short(s string) string {
-	const most = 300
-	if len(s) <= most {
-		return s
-	}
-	for s = s[:most]; !utf8.ValidString(s); {
-		s = s[:len(s)-1]
-	}
-	return s + "…"
 }
 
 func (s *surface) exportDeliveries(c *api.Call) error {

@@ -63,7 +63,7 @@ func TestExports(t *testing.T) {
 			t.Errorf("a link before the end: %d %s", w.Code, w.Body)
 		}
 		const shape = `{"export":{"id":1,"user_id":0,"user_email":"","total":0,"deduplicate_id":"1@","type":"customers","failed":false,` +
-			`"description":"Customers with {\"segment\":{\"id\":1}}","downloads":0,@,@,"status":"pending"}}` + "\n"
+			`"description":"Customers in segment 1","downloads":0,@,@,"status":"pending"}}` + "\n"
 		if diff := cmp.Diff(shape, strings.ReplaceAll(times.ReplaceAllString(pending.Body.String(), "@"), "1@,", `1@",`)); diff != "" {
 			t.Errorf("the order's answer (-want +got):\n%s", diff)
 		}
