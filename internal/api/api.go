@@ -83,4 +83,5 @@ const (
 	LimitOpen // of routes without a key: a bucket for each client address
 	LimitPipelines
 	LimitArchive // of archived messages: a day's worth (UTC), which starts anew with the next
+	refused      // of no route: what Refuse counts
 )

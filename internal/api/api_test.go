@@ -201,8 +201,8 @@ func TestFallbackAndPreflight(t *testing.T) {
 	t.Parallel()
 	pages := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
 	m := newMux(t, Options{Fallback: pages}, route("POST", "/v1/x", AppErrors, echo), route("POST", "/admin/v1/x", Problem, echo))
-	if w := do(t, m, "GET", "/mailbox", ""); w.Code != http.StatusTeapot {
-		t.Errorf("page: %d", w.Code)
+	if w := do(t, m, "GET", "/mailbox", ""); w.Code != http.StatusTeapot || len(w.Header().Get("X-Request-Id")) != 26 {
+		t.Errorf("page: %d %v", w.Code, w.Header())
 	}
 	if w := do(t, m, "GET", "/v1/nothing", ""); w.Code != http.StatusNotFound {
 		t.Errorf("unknown path of an API: %d", w.Code)

@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"io"
 	"net"
@@ -58,5 +59,53 @@ func TestBodyWait(t *testing.T) {
 	}
 	if err := res.Body.Close(); err != nil || res.StatusCode != http.StatusBadRequest {
 		t.Errorf("a body that does not come is answered %d, %v; want 400", res.StatusCode, err)
+	}
+}
+
+// TestGzip: a body's bound holds for it packed and unpacked, however its length is told.
+func TestGzip(t *testing.T) {
+	t.Parallel()
+	r := route(http.MethodPost, "/x", MetaError, func(c *Call) error { return c.JSON(200, len(c.Body)) })
+	r.MaxBody, r.Gzip = 1000, true
+	m := newMux(t, Options{}, r)
+	pack := func(level int, b []byte) []byte {
+		var out bytes.Buffer
+		z, err := gzip.NewWriterLevel(&out, level)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := z.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	zeros := func(n int) []byte { return make([]byte, n) }
+	for what, tt := range map[string]struct {
+		body   []byte
+		status int
+	}{
+		"good":                      {pack(gzip.BestSpeed, zeros(1000)), 200},
+		"too large unpacked":        {pack(gzip.BestSpeed, zeros(1001)), 413},
+		"far too large unpacked":    {pack(gzip.BestSpeed, zeros(100_000)), 413},
+		"too large packed too":      {pack(gzip.NoCompression, zeros(2000)), 413},
+		"packed larger than itself": {pack(gzip.NoCompression, zeros(995)), 413},
+		"no gzip":                   {zeros(100), 400},
+		"empty":                     {nil, 400},
+		"broken off":                {pack(gzip.NoCompression, zeros(500))[:300], 400},
+	} {
+		for _, length := range []bool{true, false} {
+			req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/x", bytes.NewReader(tt.body))
+			req.Header.Set("Content-Encoding", "gzip")
+			if !length {
+				req.ContentLength = -1
+			}
+			w := httptest.NewRecorder()
+			if m.ServeHTTP(w, req); w.Code != tt.status {
+				t.Errorf("%s, length told: %v: %d %s, want %d", what, length, w.Code, w.Body, tt.status)
+			}
+		}
 	}
 }

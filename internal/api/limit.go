@@ -21,7 +21,7 @@ const maxAddresses = 10_000
 
 // Limiter counts requests per workspace and class in token buckets that hold one second's worth.
 type Limiter struct {
-	limits  [LimitArchive + 1]float64
+	limits  [refused + 1]float64
 	daily   daily
 	mu      sync.RWMutex
 	buckets map[bucketKey]*rate.Limiter
@@ -31,13 +31,13 @@ type Limiter struct {
 type bucketKey struct {
 	workspace int64
 	class     Class
-	address   netip.Prefix // of LimitOpen
+	address   netip.Prefix // of LimitOpen and refused
 }
 
 // NewLimiter returns a limiter with all buckets full.
 func NewLimiter(l Limits) *Limiter {
 	return &Limiter{
-		limits:  [...]float64{LimitTrack: l.Track, LimitApp: l.App, LimitSend: l.Send, LimitOpen: l.Open, LimitPipelines: l.Pipelines, LimitArchive: l.Archive},
+		limits:  [...]float64{LimitTrack: l.Track, LimitApp: l.App, LimitSend: l.Send, LimitOpen: l.Open, LimitPipelines: l.Pipelines, LimitArchive: l.Archive, refused: l.Open},
 		buckets: map[bucketKey]*rate.Limiter{},
 	}
 }
@@ -51,7 +51,18 @@ func (l *Limiter) Allow(h http.Header, workspace int64, class Class, now time.Ti
 // AllowAddress is Allow for LimitOpen and a client address as http.Request.RemoteAddr has it. Of IPv6 the first 64 bits
 // count, for whoever has one address there has them all.
 func (l *Limiter) AllowAddress(h http.Header, remote string, now time.Time) error {
-	k := bucketKey{class: LimitOpen}
+	return l.allow(h, addressKey(LimitOpen, remote), now)
+}
+
+// Refuse counts a request that is refused whoever asks: without a key that is known, from an address that is not allowed, without
+// the scope, or for what there is not. Such requests count by client address, so that nobody can use up a workspace's limit without
+// its key, and have the limit of Open. An error, RateLimited, is the answer in place of the refusal.
+func (l *Limiter) Refuse(h http.Header, remote string, now time.Time) error {
+	return l.allow(h, addressKey(refused, remote), now)
+}
+
+func addressKey(class Class, remote string) bucketKey {
+	k := bucketKey{class: class}
 	if at, err := netip.ParseAddrPort(remote); err == nil {
 		a, bits := at.Addr().Unmap().WithZone(""), 32
 		if a.Is6() {
@@ -59,7 +70,7 @@ func (l *Limiter) AllowAddress(h http.Header, remote string, now time.Time) erro
 		}
 		k.address = netip.PrefixFrom(a, bits).Masked()
 	}
-	return l.allow(h, k, now)
+	return k
 }
 
 func (l *Limiter) allow(h http.Header, k bucketKey, now time.Time) error {
@@ -94,7 +105,7 @@ func (l *Limiter) bucket(k bucketKey, limit float64) *rate.Limiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if b = l.buckets[k]; b == nil {
-		if k.class == LimitOpen {
+		if k.class == LimitOpen || k.class == refused {
 			l.room()
 		}
 		b = rate.NewLimiter(rate.Limit(limit), max(1, int(math.Ceil(limit))))
@@ -110,7 +121,7 @@ func (l *Limiter) room() {
 		return
 	}
 	for k := range l.buckets {
-		if k.class == LimitOpen {
+		if k.class == LimitOpen || k.class == refused {
 			delete(l.buckets, k)
 		}
 	}

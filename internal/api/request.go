@@ -77,12 +77,19 @@ func (c *Call) hurry(wait time.Duration) (stop func()) {
 // unpack reads a body that is packed with gzip.
 func (c *Call) unpack(buf *[]byte) error {
 	most := c.Route.MaxBody
-	z, err := gzip.NewReader(http.MaxBytesReader(c.W, c.R.Body, most))
-	if err != nil {
-		return fault.Wrap(fault.Invalid, err, "the body is not valid gzip")
+	if c.R.ContentLength > most {
+		return tooLarge(most)
 	}
 	b := bytes.NewBuffer((*buf)[:0])
-	if _, err = b.ReadFrom(io.LimitReader(z, most+1)); err != nil {
+	z, err := gzip.NewReader(http.MaxBytesReader(c.W, c.R.Body, most))
+	if err == nil {
+		_, err = b.ReadFrom(io.LimitReader(z, most+1))
+	}
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return tooLarge(most)
+	case err != nil:
 		return fault.Wrap(fault.Invalid, err, "the body is not valid gzip")
 	}
 	if int64(b.Len()) > most {

@@ -91,21 +91,21 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				break
 			}
 		}
-		if !known && m.o.Fallback != nil {
-			m.o.Fallback.ServeHTTP(w, r)
-			return
-		}
 	}
 	c.RequestID = requestID(r, start)
+	w.Header()["X-Request-Id"] = []string{c.RequestID}
+	if !known && m.o.Fallback != nil {
+		m.o.Fallback.ServeHTTP(w, r)
+		return
+	}
 	if m.o.Observe != nil {
 		defer func() { m.o.Observe(c.Route, c.rw.status, m.o.Now().Sub(start)) }()
 	}
 	h := w.Header()
-	h["X-Request-Id"] = []string{c.RequestID}
 	h["Cache-Control"] = cacheHeader
 	h["X-Content-Type-Options"] = sniffHeader
 	if n == nil {
-		m.fail(c, shape, fault.New(fault.NotFound, "there is no such path")) // answers the request that the call holds
+		m.fail(c, shape, m.refuse(c, fault.New(fault.NotFound, "there is no such path"))) // answers the request that the call holds
 		return
 	}
 	if shape = n.routes[0].Shape; shape != Problem {
@@ -125,7 +125,8 @@ func (m *Mux) noMethod(c *Call, n *node, shape Shape) {
 	h := c.W.Header()
 	h.Set("Allow", n.allow())
 	if c.R.Method != http.MethodOptions {
-		m.fail(c, shape, WithStatus(http.StatusMethodNotAllowed, fault.New(fault.Invalid, "method %s is not allowed here", clean(c.R.Method))))
+		err := WithStatus(http.StatusMethodNotAllowed, fault.New(fault.Invalid, "method %s is not allowed here", clean(c.R.Method)))
+		m.fail(c, shape, m.refuse(c, err)) // answers the request that the call holds
 		return
 	}
 	if shape != Problem { // the operators' API is not for other origins
@@ -204,16 +205,8 @@ func (m *Mux) admit(c *Call) error {
 		c.Credential = m.o.Session(c.R)
 	}
 	if c.Route.Auth != Open && c.Credential == nil {
-		a, err := m.o.Keys.Authenticate(c.R.Header.Get("Authorization"), c.Route.Auth, c.Now)
-		if err != nil {
-			return err
-		}
-		c.Credential, c.Workspace, c.Partition = a.Credential, a.Workspace.ID, a.Workspace.Partition
-		if err := a.From(c.R.RemoteAddr); err != nil {
-			return err
-		}
-		if err := m.scoped(c); err != nil {
-			return err
+		if err := m.authenticate(c); err != nil {
+			return m.refuse(c, err)
 		}
 	}
 	if m.o.Limiter == nil || c.Route.Limit == Unlimited {
@@ -223,4 +216,28 @@ func (m *Mux) admit(c *Call) error {
 		return m.o.Limiter.AllowAddress(c.W.Header(), c.R.RemoteAddr, c.Now)
 	}
 	return m.o.Limiter.Allow(c.W.Header(), c.Workspace, c.Route.Limit, c.Now)
+}
+
+// authenticate finds who calls, and whether their key is good for this route and from here.
+func (m *Mux) authenticate(c *Call) error {
+	a, err := m.o.Keys.Authenticate(c.R.Header.Get("Authorization"), c.Route.Auth, c.Now)
+	if err != nil {
+		return err
+	}
+	c.Credential, c.Workspace, c.Partition = a.Credential, a.Workspace.ID, a.Workspace.Partition
+	if err := a.From(c.R.RemoteAddr); err != nil {
+		return err
+	}
+	return m.scoped(c)
+}
+
+// refuse counts a request that is refused with err, which it returns unless there were too many.
+func (m *Mux) refuse(c *Call, err error) error {
+	if m.o.Limiter == nil {
+		return err
+	}
+	if many := m.o.Limiter.Refuse(c.W.Header(), c.R.RemoteAddr, c.Now); many != nil {
+		return many
+	}
+	return err
 }

@@ -67,7 +67,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	})
 	pages.Handle("/", surface.Pages())
 	all, err := api.NewMux(api.Options{
-		Keys: s.keys, Limiter: api.NewLimiter(limits), Now: s.now, Log: s.log, Fallback: pages, Session: surface.Session,
+		Keys: s.keys, Limiter: limiter, Now: s.now, Log: s.log, Fallback: pages, Session: surface.Session,
 		Once: api.NewOnce(s.db, s.fresh.Caught), Agents: s.db,
 	}, tables...)
 	if err != nil {

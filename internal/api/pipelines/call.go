@@ -62,13 +62,25 @@ func (s *surface) admit(c *api.Call, key value.Value) error {
 		a, err = s.o.Keys.Secret(workspace.Write, key.Text(), c.Now)
 	}
 	if err != nil {
-		return err
+		return s.stranger(c, err)
 	}
 	c.Credential, c.Workspace, c.Partition = a.Credential, a.Workspace.ID, a.Workspace.Partition
 	if s.o.Limiter == nil {
 		return nil
 	}
 	return s.o.Limiter.Allow(c.W.Header(), c.Workspace, api.LimitPipelines, c.Now)
+}
+
+// stranger counts a request without a key that is known, as the mux does where keys stand in a header, and returns err unless there
+// were too many.
+func (s *surface) stranger(c *api.Call, err error) error {
+	if s.o.Limiter == nil {
+		return err
+	}
+	if many := s.o.Limiter.Refuse(c.W.Header(), c.R.RemoteAddr, c.Now); many != nil {
+		return many
+	}
+	return err
 }
 
 // finish makes what was taken durable, with a note of what was not, and answers.
