@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rapport.example/internal/catalog"
+	"rapport.example/internal/catalog/probe"
 	"rapport.example/internal/config"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/server"
@@ -23,6 +24,7 @@ type catalogCmd struct {
 	Score   catalogScoreCmd   `cmd:"" help:"Print both scores of services, with the inputs."`
 	Rank    catalogRankCmd    `cmd:"" help:"List services by readiness, for each category."`
 	Explain catalogExplainCmd `cmd:"" help:"Print how a service's scores came about, check by check."`
+	Probe   catalogProbeCmd   `cmd:"" help:"Ask hosts that you name what they serve to agents: at most ten GET requests each, without credentials."`
 }
 
 // guided is what all commands of the guide take.
@@ -250,4 +252,62 @@ func (c *catalogRankCmd) Run(ctx context.Context, a *app) error {
 		return a.print(map[string]any{"categories": out})
 	}
 	return w.Flush()
+}
+
+type catalogProbeCmd struct {
+	Hosts   []string `arg:"" help:"Origins to ask, like https://api.example.com. No other host is asked."`
+	Service string   `help:"Show what the findings would make of this service's score." placeholder:"ID"`
+	JSON    bool     `name:"json" help:"Print JSON."`
+}
+
+// maxProbes is how many hosts one command asks.
+const maxProbes = 10
+
+// Run is the command.
+func (c *catalogProbeCmd) Run(ctx context.Context, a *app) error {
+	if len(c.Hosts) > maxProbes {
+		return fault.New(fault.Invalid, "at most %d hosts at a time", maxProbes)
+	}
+	var d *catalog.Detail
+	if c.Service != "" {
+		var err error
+		if d, err = (&guided{}).detail(ctx, c.Service); err != nil {
+			return err
+		}
+	}
+	results := []probe.Result{}
+	for _, host := range c.Hosts {
+		r, err := probe.Run(ctx, probe.Options{Now: time.Now}, host)
+		if err != nil {
+			return err
+		}
+		results = append(results, r)
+	}
+	out := map[string]any{"results": results}
+	if d != nil {
+		s := *d.Service
+		for _, r := range results {
+			s.Facts = append(s.Facts[:len(s.Facts):len(s.Facts)], r.Facts...)
+		}
+		out["service_id"], out["readiness"], out["readiness_with_findings"] = s.ID, d.Readiness.Score, catalog.Ready(&s).Score
+	}
+	if c.JSON {
+		return a.print(out)
+	}
+	for _, r := range results {
+		fmt.Fprintf(a.out, "%s, %d requests\n", r.Host, r.Requests)
+		for _, f := range r.Facts {
+			fmt.Fprintf(a.out, "  found      %s (%s)\n", f.Value, f.Source)
+		}
+		for _, m := range r.Missing {
+			fmt.Fprintf(a.out, "  not found  %s\n", m)
+		}
+		if len(r.Failed) > 0 {
+			fmt.Fprintf(a.out, "  no answer  %s\n", strings.Join(r.Failed, ", "))
+		}
+	}
+	if d != nil {
+		fmt.Fprintf(a.out, "readiness of %s: %s, with these findings %s\n", c.Service, d.Readiness.Score, out["readiness_with_findings"])
+	}
+	return nil
 }

@@ -49,3 +49,20 @@ func TestCatalogWithoutServer(t *testing.T) {
 		}
 	}
 }
+
+// TestCatalogProbe asks the host that it is told, and no other.
+func TestCatalogProbe(t *testing.T) {
+	t.Parallel()
+	url, _ := serve(t, t.TempDir())
+	code, out, errs := command(t, "catalog", "probe", url, "--service", "rapport")
+	if code != exitOK || !strings.Contains(out, "llms.txt is served.") || !strings.Contains(out, "readiness of rapport: ") {
+		t.Errorf("exit code %d: %s%s", code, out, errs)
+	}
+	if code, _, errs := command(t, "catalog", "probe", "http://example.com"); code != exitUsage || !strings.Contains(errs, "must be https") {
+		t.Errorf("plain HTTP to another machine: exit code %d, %s", code, errs)
+	}
+	code, out, _ = command(t, "catalog", "show", "rapport", "--from", url)
+	if code != exitOK || !strings.Contains(out, "| E2 |") || !strings.Contains(out, url+"/mcp") {
+		t.Errorf("the entry of the running server: exit code %d\n%.400s", code, out)
+	}
+}

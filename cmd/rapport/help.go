@@ -43,6 +43,7 @@ var examples = map[string]string{
 	"catalog show":    "  rapport catalog show customer-io\n  rapport catalog show rapport --from http://127.0.0.1:8080\n  rapport catalog show resend --json",
 	"catalog score":   "  rapport catalog score customer-io rapport\n  rapport catalog score --json",
 	"catalog rank":    "  rapport catalog rank\n  rapport catalog rank --category email-delivery",
+	"catalog probe":   "  rapport catalog probe https://mail.example.com\n  rapport catalog probe http://127.0.0.1:8080 --service rapport --json",
 	"catalog explain": "  rapport catalog explain customer-io\n  rapport catalog explain rapport --from http://127.0.0.1:8080",
 	"agents":          "  rapport agents show\n  rapport agents stop\n  rapport agents live on",
 	"agents show":     "  rapport agents show --workspace acme",
