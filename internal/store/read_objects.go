@@ -29,6 +29,12 @@ func (db *DB) ObjectTypes(ctx context.Context, ws int64) ([]int64, error) {
 	return out, err
 }
 
+// CountObjects counts the objects of a workspace.
+func (db *DB) CountObjects(ctx context.Context, ws int64) (n int64, err error) {
+	_, err = db.queryOne(ctx, `SELECT count(*) FROM objects WHERE workspace = $1`, []any{ws}, &n)
+	return n, err
+}
+
 // SearchObjects lists up to limit (at least 1) objects of a type that meet the filter, nil is all, with ids after one, by id. next
 // is the after of the following page, "" at the end. As SearchPeople, a page costs a bounded number of rows and bytes; it may be
 // short, even empty, while next is not "". An object's id never changes.

@@ -194,7 +194,17 @@ func (s *surface) workspaces(c *api.Call) error {
 		if err != nil {
 			return err
 		}
-		out.Workspaces = append(out.Workspaces, Workspace{ID: w.ID, Name: w.Name, People: people, MessagesSent: sent, Billable: sent})
+		types, err := s.o.Store.ObjectTypes(ctx, w.ID)
+		if err != nil {
+			return err
+		}
+		objects, err := s.o.Store.CountObjects(ctx, w.ID)
+		if err != nil {
+			return err
+		}
+		out.Workspaces = append(out.Workspaces, Workspace{
+			ID: w.ID, Name: w.Name, People: people, MessagesSent: sent, Billable: sent, ObjectTypes: int64(len(types)), Objects: objects,
+		})
 	}
 	return c.JSON(http.StatusOK, out)
 }

@@ -21,6 +21,7 @@ import (
 type Objects interface {
 	// ObjectTypes lists the types that objects have or had, ascending.
 	ObjectTypes(ctx context.Context, workspace int64) ([]int64, error)
+	CountObjects(ctx context.Context, workspace int64) (int64, error)
 	// FindObject is nil if there is no such object.
 	FindObject(ctx context.Context, workspace int64, k object.Key) (*object.Object, error)
 	// SearchObjects lists up to limit objects of a type that meet the filter with ids after one, by id; next is the after of
