@@ -26,6 +26,9 @@ func (b *batch) identify(w *work, pl ingest.IdentifyPayload) error {
 	if b.blocked(w, path) {
 		return nil
 	}
+	if pl.Only != "" && b.exists(w, path, body) != (pl.Only == ingest.OnlyExisting) {
+		return nil
+	}
 	s := b.find(w.t, path)
 	created, names := false, []string(nil)
 	if s == nil {
@@ -54,6 +57,19 @@ func (b *batch) identify(w *work, pl ingest.IdentifyPayload) error {
 		}
 	}
 	return b.receiveFrom(w, s, pl.Attributes)
+}
+
+// exists reports whether an identify would find somebody, by its path or, as adoptOrCreate has it, by its body.
+func (b *batch) exists(w *work, path person.Identifier, body map[person.KeyType]person.Identifier) bool {
+	if b.find(w.t, path) != nil {
+		return true
+	}
+	for _, i := range body {
+		if s := b.find(w.t, i); i.Type != path.Type && s != nil && (path.Type == 0 || !s.has(path.Type)) {
+			return true
+		}
+	}
+	return false
 }
 
 // adoptOrCreate answers who is meant when nobody has the path's identifier: the person whom the body names, or a new one.

@@ -314,6 +314,9 @@ func nameObject(d *value.Builder, o *objects.Object) {
 
 // identifyObject makes or changes an object and relates people to it.
 func (b *batch) identifyObject(w *work, pl ingest.ObjectPayload) error {
+	if exists := b.named[ObjectKey{w.t.ID, pl.Object}] != nil; pl.Only != "" && exists != (pl.Only == ingest.OnlyExisting) {
+		return nil
+	}
 	o, why := b.object(w, pl.Object)
 	if o == nil {
 		b.failed(w, nil, why, person.Identifier{})

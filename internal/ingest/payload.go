@@ -46,6 +46,12 @@ func (b By) Identifier() person.Identifier {
 	return person.Identifier{}
 }
 
+// Whom an op may be about: somebody, or an object, that is not there yet, or that is.
+const (
+	OnlyNew      = "new"
+	OnlyExisting = "existing"
+)
+
 // The payloads of the op kinds.
 type (
 	// IdentifyPayload sets attributes. ID, Email and CIO in Attributes are identifiers and follow track-api §5.
@@ -55,6 +61,7 @@ type (
 		UpdateOnly bool        `json:"update_only,omitempty"` // _update: never create
 		Timestamp  int64       `json:"timestamp,omitempty"`   // Unix seconds from _timestamp; 0 = receive time
 		Relate     value.Value `json:"relate,omitempty"`      // a RelatePayload with nothing but Relations and Drop
+		Only       string      `json:"only,omitempty"`        // OnlyNew or OnlyExisting; else nothing happens, and nothing is noted
 	}
 	// ObjectPayload creates an object or sets its attributes, and relates people to it. For DeleteObject, only Object is set.
 	ObjectPayload struct {
@@ -62,6 +69,7 @@ type (
 		Attributes value.Value `json:"attributes,omitempty"`
 		Relations  []Relation  `json:"relations,omitempty"` // each names a person or a visitor
 		Timestamp  int64       `json:"timestamp,omitempty"` // Unix seconds; 0 = receive time
+		Only       string      `json:"only,omitempty"`      // as in IdentifyPayload
 	}
 	// RelatePayload is that of Relate and Unrelate: either By and the objects that the relations name, or Object and people.
 	RelatePayload struct {
