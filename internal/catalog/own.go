@@ -13,6 +13,7 @@ type OwnFacts struct {
 	Day     string // on which it was asked
 	Routes  []OwnRoute
 	Tools   []OwnTool
+	Scopes  []string    // of agent keys
 	Limits  []RateLimit // without facts
 	// Served says for some paths whether a GET without a key is answered 200. nil = no server was asked.
 	Served map[string]bool
@@ -90,7 +91,7 @@ func (o *own) either(ok bool, key, yes, no, path string, checks ...string) {
 func (o *own) ways() {
 	o.s.MCP = []MCP{{
 		Kind: "official", URL: o.Base + "/mcp", Command: "rapport mcp --server " + o.Base, Transports: []string{"http", "stdio"},
-		Auth: "Bearer agent key (agk_…)", Tools: len(o.Tools), Scopes: []string{"read", "write"}, Fact: "mcp",
+		Auth: "Bearer agent key (agk_…)", Tools: len(o.Tools), Scopes: o.Scopes, Fact: "mcp",
 	}}
 	limits := make([]RateLimit, len(o.Limits))
 	for i, l := range o.Limits {
@@ -216,7 +217,7 @@ func (o *own) shown() {
 func (o *own) documented() {
 	o.says("transports", "MCP over Streamable HTTP at /mcp, and over stdio with rapport mcp", "agents.md", []string{"access.two_transports"}, nil)
 	o.says("keys", "Whoever runs the server makes keys with rapport keys create, lists them, and revokes them at once.", "operating.md", []string{"access.self_service_key", "auth.steps", "auth.revoke"}, nil)
-	o.says("scopes", "Agent keys have the scopes read and write and may expire; with read alone they only look.", "agents.md", []string{"auth.scoped", "safety.read_only"}, nil)
+	o.says("scopes", "Agent keys have scopes ("+strings.Join(o.Scopes, ", ")+") and may expire; with read alone they only look.", "agents.md", []string{"auth.scoped", "safety.read_only"}, nil)
 	o.says("cli", "The command rapport; every client library of Customer.io works with another base URL.", "track-and-app.md", []string{"access.package"}, nil)
 	o.says("hosts", "One server, one address; the region that it answers is a setting.", "operating.md", []string{"auth.hosts"}, nil)
 	o.says("webhooks", "There are no reporting webhooks yet.", "track-and-app.md", nil, []string{"contract.webhooks"})

@@ -14,6 +14,7 @@ import (
 	"rapport.example/internal/catalog"
 	"rapport.example/internal/config"
 	"rapport.example/internal/mcp"
+	"rapport.example/internal/workspace"
 )
 
 // Guide is the service guide of a program that runs with these options at an address, with an entry of its own in it. Where ask
@@ -23,7 +24,7 @@ func Guide(ctx context.Context, o config.Serve, base string, ask http.Handler, n
 	if err != nil {
 		return nil, err
 	}
-	facts := catalog.OwnFacts{Base: base, Version: buildVersion(), Day: now.UTC().Format(time.DateOnly), Routes: ownRoutes(), Limits: ownLimits(o)}
+	facts := catalog.OwnFacts{Base: base, Version: buildVersion(), Day: now.UTC().Format(time.DateOnly), Routes: ownRoutes(), Limits: ownLimits(o), Scopes: workspace.Scopes()}
 	agents, err := mcp.New(mcp.Options{Guide: func(context.Context) (*catalog.Catalog, error) { return c, nil }})
 	if err != nil {
 		return nil, err
