@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -55,6 +56,23 @@ func TestExportPeople(t *testing.T) {
 		args := append([]string{"export", "people", "--server", url, "--admin-key", adminKey}, wrong...)
 		if code, out, errs := command(t, args...); code == exitOK || errs == "" || out != "" {
 			t.Errorf("%v: exit code %d, %q, %q", wrong, code, out, errs)
+		}
+	}
+}
+
+func TestProgressTo(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	p := &progress{w: &b, label: "exporting", began: time.Now().Add(-10 * time.Second), visible: true}
+	p.to(0, 0, "people", 1)
+	p.to(0, 10, "people", 1)
+	p.to(500_000, 1_000_000, "people", 1)
+	p.to(2_000_000, 1_000_000, "MB", 1e6) // rows that came since they were counted are none; still nothing breaks
+	p.done()
+	lines := strings.Split(b.String(), "\r")
+	for i, want := range []string{"", "exporting …", "  0%  0 people/s  ? left", " 50%  ", "100%  0 MB/s  0s left", "\x1b[K"} {
+		if !strings.Contains(lines[i], want) {
+			t.Errorf("line %d is %q, want %q in it", i, lines[i], want)
 		}
 	}
 }
