@@ -14,6 +14,7 @@ type OwnFacts struct {
 	Routes  []OwnRoute
 	Tools   []OwnTool
 	Scopes  []string    // of agent keys
+	Audit   bool        // what agents do is recorded, and operators read it
 	Limits  []RateLimit // without facts
 	// Served says for some paths whether a GET without a key is answered 200. nil = no server was asked.
 	Served map[string]bool
@@ -199,6 +200,7 @@ func (o *own) shown() {
 	slices.Sort(shapes)
 	shapes = slices.Compact(shapes)
 	o.either(len(shapes) == 1, "errors", "Errors have one shape.", "Errors keep the vendor's shapes, which depend on the endpoint: "+strings.Join(shapes, ", "), "/llms.txt", "runtime.errors")
+	o.either(o.Audit, "audit", "Operators read what agents did at /admin/v1/audit.", "There is no audit log of what agents did.", "/admin/v1/audit", "safety.audit")
 	if o.Served == nil {
 		return
 	}
@@ -227,7 +229,6 @@ func (o *own) documented() {
 	o.says("sandbox", "Without an SMTP server mail goes into a development mailbox; rapport demo is a scratch server.", "operating.md", []string{"safety.sandbox"}, nil)
 	o.says("undo", "upsert_person answers the values before.", "agents.md", []string{"safety.undo"}, nil)
 	o.says("approval", "There is no approval step.", "agents.md", nil, []string{"safety.approval"})
-	o.says("audit", "There is no audit log of what agents did.", "agents.md", nil, []string{"safety.audit"})
 	o.says("why", "Every decision about a person is kept and can be read.", "operating.md", nil, nil)
 	o.says("markdown", "The documentation is Markdown, and so are the pages of the guide.", "agents.md", []string{"discovery.markdown"}, nil)
 	o.says("changelog", "There is a changelog and no deprecation policy yet.", "track-and-app.md", nil, []string{"discovery.changelog"})

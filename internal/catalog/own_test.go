@@ -12,7 +12,8 @@ func TestOwn(t *testing.T) {
 	facts := catalog.OwnFacts{
 		Base: "http://127.0.0.1:1", Version: "v1", Day: "2026-01-02", Scopes: []string{"read"},
 		Routes: []catalog.OwnRoute{
-			{API: "Track", Method: "PUT", Path: "/a", Purpose: "A.", Shape: "one", Built: true}, {API: "App", Method: "GET", Path: "/b", Purpose: "B.", Shape: "two", Built: true},
+			{API: "Track", Method: "PUT", Path: "/a", Purpose: "A.", Shape: "one", Built: true},
+			{API: "App", Method: "GET", Path: "/b", Purpose: "B.", Shape: "two", Built: true},
 			{API: "App", Method: "GET", Path: "/c", Purpose: "Not built yet.", Shape: "three"},
 		},
 		Tools:  []catalog.OwnTool{{Name: "read_it", ReadOnly: true, Strict: true, Output: true}, {Name: "write_it", Strict: true, Output: true, DryRun: true}},
@@ -48,6 +49,7 @@ func TestOwn(t *testing.T) {
 		"served":        {asked, "discovery.llms", catalog.Pass, catalog.Probed},
 		"not served":    {asked, "contract.openapi", catalog.Fail, catalog.Probed},
 		"not asked":     {facts, "contract.openapi", catalog.Unverified, ""},
+		"no audit log":  {asked, "safety.audit", catalog.Fail, catalog.Probed},
 		"documented":    {asked, "runtime.idempotency", catalog.Pass, catalog.Read},
 	} {
 		if r := outcome(tt.facts, tt.check); r.Outcome != tt.want || r.Evidence != tt.evidence {

@@ -83,6 +83,10 @@ func TestCatalogTools(t *testing.T) {
 		t.Errorf("score = %.300s", detail.Item["score"])
 	}
 	before := string(detail.Item["score"])
+	res := use(t, s, "get_service_detail", m{"service_id": "customer-io", "sections": []string{"guide", "facts", "score", "recipes"}}, &detail)
+	if n := len(text(res)); n > 32_000 || !detail.Truncated || string(detail.Item["left_out"]) == "" {
+		t.Errorf("everything at once: %d bytes, truncated %v, left out %s", n, detail.Truncated, detail.Item["left_out"])
+	}
 
 	report := m{"service_id": "customer-io", "task": "identify ada@example.com", "success": true, "latency_ms": 80, "idempotency_key": "one"}
 	var out struct {
@@ -133,13 +137,13 @@ func TestCatalogTools(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+key.Secret)
-	res, err := http.DefaultTransport.RoundTrip(req)
+	refused, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	res.Body.Close()
-	if res.StatusCode != http.StatusForbidden {
-		t.Errorf("a read key reported: %s", res.Status)
+	refused.Body.Close()
+	if refused.StatusCode != http.StatusForbidden {
+		t.Errorf("a read key reported: %s", refused.Status)
 	}
 	use(t, reader, "get_service_detail", m{"service_id": "customer-io", "sections": []string{"reports"}}, &detail)
 

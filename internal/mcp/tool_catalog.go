@@ -2,7 +2,9 @@ package mcp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"rapport.example/internal/catalog"
@@ -42,7 +44,7 @@ type (
 	}
 	serviceDetailOut struct {
 		Item      map[string]any `json:"item" jsonschema:"the sections; numbers in facts point to the section facts"`
-		Truncated bool           `json:"truncated,omitempty" jsonschema:"endpoints were left out"`
+		Truncated bool           `json:"truncated,omitempty" jsonschema:"endpoints, or the sections in item.left_out, were left out"`
 	}
 
 	reportIn struct {
@@ -129,8 +131,30 @@ func asInput(err error) error {
 	return err
 }
 
-// maxEndpoints is how many endpoints one answer lists.
-const maxEndpoints = 20
+// maxEndpoints is how many endpoints one answer lists, maxSections how many bytes its sections have together.
+const (
+	maxEndpoints = 20
+	maxSections  = 28_000
+)
+
+// fits keeps the sections that were asked for in their order, as long as there is room, and names the others.
+func (out *serviceDetailOut) fits(sections []string) error {
+	room, left := maxSections, []string{}
+	for _, name := range sections {
+		b, err := json.Marshal(out.Item[name])
+		if err != nil {
+			return fmt.Errorf("encode the guide: %w", err)
+		}
+		if room -= len(b); room < 0 {
+			delete(out.Item, name)
+			left = append(left, name)
+		}
+	}
+	if len(left) > 0 {
+		out.Truncated, out.Item["left_out"] = true, left
+	}
+	return nil
+}
 
 func (s *Server) serviceDetail(ctx context.Context, c *Client, in serviceDetailIn) (out serviceDetailOut, err error) {
 	guide, err := s.o.Guide(ctx)
@@ -174,7 +198,7 @@ func (s *Server) serviceDetail(ctx context.Context, c *Client, in serviceDetailI
 			return out, invalid("sections", "knows guide, score, facts, recipes and reports")
 		}
 	}
-	return out, nil
+	return out, out.fits(in.Sections)
 }
 
 func notes(list []catalog.Note) []string {

@@ -3,11 +3,13 @@ package server
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"rapport.example/internal/api"
+	"rapport.example/internal/api/admin"
 	"rapport.example/internal/api/app"
 	"rapport.example/internal/api/pipelines"
 	"rapport.example/internal/api/track"
@@ -25,6 +27,7 @@ func Guide(ctx context.Context, o config.Serve, base string, ask http.Handler, n
 		return nil, err
 	}
 	facts := catalog.OwnFacts{Base: base, Version: buildVersion(), Day: now.UTC().Format(time.DateOnly), Routes: ownRoutes(), Limits: ownLimits(o), Scopes: workspace.Scopes()}
+	facts.Audit = slices.ContainsFunc(admin.New(admin.Options{}).Routes(), func(r api.Route) bool { return r.Method == http.MethodGet && r.Path == "/admin/v1/audit" })
 	agents, err := mcp.New(mcp.Options{Guide: func(context.Context) (*catalog.Catalog, error) { return c, nil }})
 	if err != nil {
 		return nil, err
