@@ -27,6 +27,7 @@ type Serve struct {
 	LimitArchive   float64 `help:"Archived messages read per day (UTC) and workspace; 0 = no limit. Default: ${default}." default:"100" env:"RAPPORT_LIMIT_ARCHIVE" placeholder:"N"`
 	ArchiveDays    int     `help:"Days for which it is kept what messages said; 0 = it is not kept. Default: ${default}." default:"30" env:"RAPPORT_ARCHIVE_DAYS" placeholder:"N"`
 	BaseURL        string  `name:"base-url" help:"Address under which people reach links in messages. Default: that of --listen." env:"RAPPORT_BASE_URL" placeholder:"URL"`
+	ImportHosts    string  `name:"import-hosts" help:"Hosts inside this network from which POST /v1/imports may fetch files, as name or name:port with commas between. Default: none, only the internet." env:"RAPPORT_IMPORT_HOSTS" placeholder:"HOST,…"`
 	TrustedProxies string  `name:"trusted-proxies" help:"Proxies whose X-Forwarded-For tells who asks, as addresses or CIDRs with commas between. Default: none, the connection tells." env:"RAPPORT_TRUSTED_PROXIES" placeholder:"CIDR,…"`
 	LogLevel       string  `help:"Least level that is logged: debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"RAPPORT_LOG_LEVEL"`
 	LogFormat      string  `help:"Form of log lines: text or json." enum:"text,json" default:"text" env:"RAPPORT_LOG_FORMAT"`

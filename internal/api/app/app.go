@@ -48,7 +48,7 @@ const StaleHeader = "X-Rapport-Stale"
 func Routes(o Options) []api.Route {
 	s := &surface{o: o, cursor: api.NewCursor(o.Secret), links: export.NewSigner(o.Secret, o.BaseURL)}
 	var all []api.Route
-	for _, part := range [][]api.Route{s.sends(), s.people(), s.segmentRoutes(), s.searchRoutes(), s.objectRoutes(), s.exportRoutes(), s.others(), later()} {
+	for _, part := range [][]api.Route{s.sends(), s.people(), s.segmentRoutes(), s.searchRoutes(), s.objectRoutes(), s.exportRoutes(), s.importRoutes(), s.others(), later()} {
 		all = append(all, part...)
 	}
 	return all

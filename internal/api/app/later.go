@@ -74,8 +74,6 @@ GET,PUT,DELETE collections/{collection_id}
 GET,PUT collections/{collection_id}/content
 GET,POST,PUT snippets
 DELETE snippets/{name}
-POST imports
-GET imports/{import_id}
 GET,POST reporting_webhooks
 GET,PUT,DELETE reporting_webhooks/{webhook_id}
 GET sender_identities sender_identities/{sender_id} sender_identities/{sender_id}/used_by
