@@ -131,7 +131,7 @@ func TestSeed(t *testing.T) {
 		"https://track.customer.io/api/v1/", "site_id:api_key", "Bearer", "application/json", "cursor", "100 requests a second", "10 requests a second",
 		`{"meta":{"error":"...","status":401}}`, "PUT /customers/{id}", "POST /customers/{id}/events", "DELETE /customers/{id}",
 		`{"email":"user@example.com","first_name":"John"}`, "API Credentials", "user123", "0.70", "functional agent integration", "npx @kansei-link/mcp-server",
-		"search_services", "get_service_detail", "2026-04-07",
+		"search_services", "get_service_detail", "2026-04-07", "app.customer.io", "registry checks", "AAA (best) to D", "Marketing", "base64(site_id:api_key)",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the entry lacks %q", want)
@@ -144,7 +144,7 @@ func TestSeed(t *testing.T) {
 	for _, f := range s.Corrections() {
 		keys = append(keys, f.Key)
 	}
-	if diff := cmp.Diff([]string{"api.versions", "app.paging.cursor", "track.limit", "errors.form", "mcp.none"}, keys); diff != "" {
+	if diff := cmp.Diff([]string{"app.token.where", "api.versions", "app.paging.cursor", "track.limit", "errors.form", "mcp.none"}, keys); diff != "" {
 		t.Errorf("corrected facts (-want +got):\n%s", diff)
 	}
 }

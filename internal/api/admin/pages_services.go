@@ -55,7 +55,7 @@ func (p *pages) plain(w http.ResponseWriter, r *http.Request, kind, text string,
 	h.Set("Cache-Control", "public, max-age=300")
 	if kind == "md" {
 		h.Set("Content-Type", "text/markdown; charset=utf-8")
-		_, _ = w.Write([]byte(text)) //nolint:errcheck // it only fails when the reader is gone
+		_, _ = w.Write([]byte("> [llms.txt](/llms.txt) lists what this server tells agents.\n\n" + text)) //nolint:errcheck // it only fails when the reader is gone
 		return
 	}
 	b, err := json.Marshal(v)
