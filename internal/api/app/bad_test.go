@@ -31,7 +31,7 @@ import (
 
 // The archives in testdata/bad hold what every operation answers to bad input, a file for each area and a section for each
 // operation. A line is a case: its kind, the target and, where there is one, the body; its answer is indented under it and
-// written by -update. @x300@ stands for 300 x. The kinds:
+// written by -update. @x300@ stands for 300 x, @id@ for the id in the last answer to a POST that was ok. The kinds:
 //
 //	ok       is answered with success, and shows that the cases beside it fail for what is wrong with them alone
 //	type     a value of the wrong type or form
@@ -56,6 +56,9 @@ var repeated = regexp.MustCompile(`@(.)(\d+)@`)
 
 // moment is a time in seconds: some are of now.
 var moment = regexp.MustCompile(`\b[1-9]\d{9}\b`)
+
+// made finds the id of what an answer is about.
+var made = regexp.MustCompile(`^\{"\w+":\{"id":(\d+)`)
 
 func expand(s string) string {
 	return repeated.ReplaceAllStringFunc(s, func(m string) string {
@@ -99,6 +102,7 @@ type hostile struct {
 	*surface
 	routes map[string]api.Route // by "METHOD /path"
 	tokens map[string]string    // a good cursor of each paged list
+	made   string               // id in the last answer to a POST
 }
 
 func newHostile(t *testing.T, db *store.DB) *hostile {
@@ -123,7 +127,7 @@ func newHostile(t *testing.T, db *store.DB) *hostile {
 	if err := db.Transact(t.Context(), lease, func(tx engine.Tx) error { return tx.Write(t.Context(), c) }); err != nil {
 		t.Fatal(err)
 	}
-	h := &hostile{newSurface(t, db, db, false), map[string]api.Route{}, map[string]string{}}
+	h := &hostile{newSurface(t, db, db, false), map[string]api.Route{}, map[string]string{}, ""}
 	for _, r := range h.mux.Routes() {
 		if r.Doc != app.NotBuilt {
 			h.routes[r.Method+" "+r.Path] = r
@@ -239,7 +243,7 @@ func (h *hostile) answer(t *testing.T, r *api.Route, cases []badCase) {
 	name := r.Method + " " + r.Path
 	for i := range cases {
 		c := &cases[i]
-		target := expand(c.target)
+		target := expand(strings.ReplaceAll(c.target, "@id@", h.made))
 		if c.kind == "filter" {
 			target = withStart(target, h.tokens[name])
 		}
@@ -250,6 +254,9 @@ func (h *hostile) answer(t *testing.T, r *api.Route, cases []badCase) {
 			continue
 		}
 		refused(t, r, name+": "+c.kind+" "+c.target, w)
+		if m := made.FindSubmatch(w.Body.Bytes()); c.kind == "ok" && r.Method == http.MethodPost && m != nil {
+			h.made = string(m[1])
+		}
 		if (w.Code < 300) != (c.kind == "ok") && !(c.kind == "unknown" || c.kind == "foreign" || c.kind == "big") {
 			t.Errorf("%s: %s %s: %s", name, c.kind, c.target, text)
 		}
