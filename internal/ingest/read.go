@@ -22,6 +22,8 @@ func ReadIdentify(payload value.Value) IdentifyPayload {
 			p.Timestamp = integer(v)
 		case "relate":
 			p.Relate = v
+		case "only":
+			p.Only = v.Text()
 		}
 	}
 	return p

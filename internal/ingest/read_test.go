@@ -11,7 +11,7 @@ import (
 // FuzzRead reads payloads of any JSON as the hot path does: where a payload is one of ours, it reads what Decode reads.
 func FuzzRead(f *testing.F) {
 	for _, s := range []string{
-		`{"by":{"id":"5"},"attributes":{"a":1},"update_only":true,"timestamp":1767312000}`, `{"by":{"email":"a@b.c"},"type":2,"name":"x","id":"01H","data":{}}`,
+		`{"by":{"id":"5"},"attributes":{"a":1},"update_only":true,"only":"new","timestamp":1767312000}`, `{"by":{"email":"a@b.c"},"type":2,"name":"x","id":"01H","data":{}}`,
 		`{"anonymous_id":"a","type":1,"name":"\u00e9"}`, `{"by":7,"timestamp":1e400000}`, `[]`, `null`,
 	} {
 		f.Add([]byte(s))
