@@ -73,6 +73,7 @@ func ScopesOf(k Kind) []string {
 		return Scopes()
 	case App:
 		return []string{Read, WriteScope, Send}
+	case Track, Write, Admin:
 	}
 	return nil
 }
