@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -16,6 +17,7 @@ const (
 	walkSteps = 20
 	window    = 10_000
 	windows   = 20
+	lookStep  = 100 // activities whose data must be read to know whether they are wanted: 100 kB each at most
 )
 
 // The walk carries keys alone; rows are fetched by key afterwards, for an activity's data may be 100 kB. seq < w.seq
@@ -33,22 +35,56 @@ const timelineSQL = `WITH RECURSIVE w (seq, prev, type, name, n) AS (
 // hold fewer than q.Limit activities, even none, while next is not 0.
 func (db *DB) Timeline(ctx context.Context, ws int64, q app.ActivityQuery) (page []event.Activity, next int64, err error) {
 	err = db.snapshot(ctx, func(tx querier) error {
-		var seqs []int64
 		next = q.From
-		for step := 0; step < walkSteps && next != 0 && len(seqs) < q.Limit; step++ {
-			more, err := walkTimeline(ctx, tx, ws, next, q, q.Limit-len(seqs))
+		for step := 0; step < walkSteps && next != 0 && len(page) < q.Limit; step++ {
+			more, err := walkTimeline(ctx, tx, ws, next, q, askFor(q, len(page)))
 			if err != nil {
 				return err
 			}
-			seqs, next = append(seqs, more.seqs...), more.next
+			rows, err := activitiesAt(ctx, tx, ws, more.seqs)
+			if err != nil {
+				return err
+			}
+			next = more.next
+			var cut int64
+			if page, cut = keepActivities(page, rows, q); cut != 0 {
+				next = cut
+			}
 		}
-		const sql = `WITH k (workspace, seq) AS ({rows})
-			SELECT ` + activityColumns + ` FROM k CROSS JOIN activities a WHERE a.workspace = k.workspace AND a.seq = k.seq`
-		page, err = lookUp(ctx, tx, sql, set{repeat(ws, len(seqs)), seqs}, scanActivity)
-		return err
+		return nil
 	})
-	slices.SortFunc(page, func(a, b event.Activity) int { return int(b.Seq - a.Seq) })
 	return page, next, err
+}
+
+// activitiesAt reads rows by key, newest first.
+func activitiesAt(ctx context.Context, tx querier, ws int64, seqs []int64) ([]event.Activity, error) {
+	const sql = `WITH k (workspace, seq) AS ({rows})
+		SELECT ` + activityColumns + ` FROM k CROSS JOIN activities a WHERE a.workspace = k.workspace AND a.seq = k.seq`
+	rows, err := lookUp(ctx, tx, sql, set{repeat(ws, len(seqs)), seqs}, scanActivity)
+	slices.SortFunc(rows, func(a, b event.Activity) int { return cmp.Compare(b.Seq, a.Seq) })
+	return rows, err
+}
+
+// askFor is how many rows to read next: what is missing from the page, or a bounded number if only their data tells.
+func askFor(q app.ActivityQuery, have int) int {
+	if q.ByData() {
+		return lookStep
+	}
+	return q.Limit - have
+}
+
+// keepActivities adds to a page those of rows that the query wants. cut is the first that it had no room for, or 0.
+func keepActivities(page, rows []event.Activity, q app.ActivityQuery) (kept []event.Activity, cut int64) {
+	for i := range rows {
+		if !q.Wants(&rows[i]) {
+			continue
+		}
+		if len(page) == q.Limit {
+			return page, rows[i].Seq
+		}
+		page = append(page, rows[i])
+	}
+	return page, 0
 }
 
 type stretch struct {
@@ -56,10 +92,10 @@ type stretch struct {
 	next int64
 }
 
-// walkTimeline follows one stretch of the chain and keeps what the query asks for, at most limit.
+// walkTimeline follows one stretch of the chain and keeps what the query may want, at most limit.
 func walkTimeline(ctx context.Context, tx querier, ws, from int64, q app.ActivityQuery, limit int) (s stretch, err error) {
 	step := int64(walkStep)
-	if q.Type == 0 && q.Name == "" {
+	if q.Any() {
 		step = int64(limit)
 	}
 	err = tx.query(ctx, timelineSQL, []any{ws, from, step}, func(r row) error {
@@ -72,7 +108,7 @@ func walkTimeline(ctx context.Context, tx querier, ws, from int64, q app.Activit
 			return err
 		}
 		s.next = prev
-		if (q.Type == 0 || q.Type == event.Type(typ)) && (q.Name == "" || q.Name == name) {
+		if q.MayWant(event.Type(typ), name) {
 			s.seqs = append(s.seqs, seq)
 		}
 		return nil
@@ -80,21 +116,34 @@ func walkTimeline(ctx context.Context, tx querier, ws, from int64, q app.Activit
 	return s, err
 }
 
+// The types in these lists are those of app.ActivityQuery.MayWant: with a name of their own, named in their
+// data, of deleted people.
+const activitiesSQL = `SELECT ` + activityColumns + ` FROM activities a
+	WHERE a.workspace = $1 AND a.seq <= $2 AND a.seq > $3 AND (a.type = $4 OR $4 = 0) AND (a.name = $5 OR $5 = '')
+	AND ($6 = '' OR (a.name = $6 AND a.type IN (1, 2, 3, 15)) OR a.type = 4)
+	AND (CAST($7 AS BIGINT) = 0 OR a.type NOT IN (7, 11))
+	ORDER BY a.seq DESC LIMIT $8`
+
 // Activities lists a workspace's activities, newest first, from sequence q.From down; 0 is the newest. next and short
 // pages are as in Timeline.
 func (db *DB) Activities(ctx context.Context, ws int64, q app.ActivityQuery) (page []event.Activity, next int64, err error) {
-	const sql = `SELECT ` + activityColumns + ` FROM activities a
-		WHERE a.workspace = $1 AND a.seq <= $2 AND a.seq > $3 AND (a.type = $4 OR $4 = 0) AND (a.name = $5 OR $5 = '')
-		ORDER BY a.seq DESC LIMIT $6`
 	from, err := db.newest(ctx, "activities", "seq", ws, q.From)
+	living := int64(0)
+	if q.Living {
+		living = 1
+	}
 	for i := 0; err == nil && i < windows && from > 0 && len(page) < q.Limit; i++ {
 		var got []event.Activity
-		left := q.Limit - len(page)
-		got, err = list(ctx, db, sql, []any{ws, from, from - window, int64(q.Type), clean(q.Name), int64(left)}, scanActivity)
-		page = append(page, got...)
+		ask := askFor(q, len(page))
+		got, err = list(ctx, db, activitiesSQL,
+			[]any{ws, from, from - window, int64(q.Type), clean(q.Name), clean(q.Named), living, int64(ask)}, scanActivity)
 		from = max(from-window, 0)
-		if len(got) == left {
-			from = got[left-1].Seq - 1
+		if len(got) == ask {
+			from = got[ask-1].Seq - 1
+		}
+		var cut int64
+		if page, cut = keepActivities(page, got, q); cut != 0 {
+			from = cut
 		}
 	}
 	return page, from, err

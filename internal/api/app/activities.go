@@ -3,7 +3,6 @@ package app
 import (
 	"net/http"
 	"strconv"
-	"strings"
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/event"
@@ -19,9 +18,6 @@ const (
 
 // listActivities is the workspace's list, or one person's with customer_id.
 func (s *surface) listActivities(c *api.Call) error {
-	if _, err := c.QueryBool("deleted"); err != nil { // what is left of deleted people is listed either way
-		return err
-	}
 	if key := c.Query("customer_id"); key != "" {
 		d, err := s.find(c, "customer_id", key)
 		if err != nil {
@@ -29,11 +25,11 @@ func (s *surface) listActivities(c *api.Call) error {
 		}
 		return s.timeline(c, d)
 	}
-	q, p, err := s.activityQuery(c, "activities", "")
+	q, p, none, err := s.activityQuery(c, "activities", "")
 	if err != nil {
 		return err
 	}
-	if q.Type == unknownType {
+	if none {
 		return c.JSON(http.StatusOK, ActivitiesAnswer{Activities: []Activity{}})
 	}
 	list, next, err := s.o.Store.Activities(c.R.Context(), c.Workspace, q)
@@ -50,7 +46,7 @@ func (s *surface) listActivities(c *api.Call) error {
 	}
 	out := ActivitiesAnswer{Activities: []Activity{}, Next: s.next(p, next)}
 	for i := range list {
-		out.Activities = append(out.Activities, activity(&list[i], docs[list[i].Person]))
+		out.Activities = append(out.Activities, activity(&list[i], docs[list[i].Person], c.Query("type")))
 	}
 	return c.JSON(http.StatusOK, out)
 }
@@ -64,7 +60,7 @@ func (s *surface) activitiesOf(c *api.Call) error {
 }
 
 func (s *surface) timeline(c *api.Call, d *person.Document) error {
-	q, p, err := s.activityQuery(c, "customer_activities", d.CIO)
+	q, p, none, err := s.activityQuery(c, "customer_activities", d.CIO)
 	if err != nil {
 		return err
 	}
@@ -72,7 +68,7 @@ func (s *surface) timeline(c *api.Call, d *person.Document) error {
 		q.From = d.LastActivity
 	}
 	out := ActivitiesAnswer{Activities: []Activity{}}
-	if q.From == 0 || q.Type == unknownType {
+	if q.From == 0 || none {
 		return c.JSON(http.StatusOK, out)
 	}
 	list, next, err := s.o.Store.Timeline(c.R.Context(), c.Workspace, q)
@@ -80,49 +76,32 @@ func (s *surface) timeline(c *api.Call, d *person.Document) error {
 		return err
 	}
 	for i := range list {
-		out.Activities = append(out.Activities, activity(&list[i], d))
+		out.Activities = append(out.Activities, activity(&list[i], d, c.Query("type")))
 	}
 	out.Next = s.next(p, next)
 	return c.JSON(http.StatusOK, out)
 }
 
-// unknownType is a type that no activity has.
-const unknownType event.Type = 255
-
-// activityQuery reads type and name. A type that we do not have lists nothing: the vendor has many more than we do.
-func (s *surface) activityQuery(c *api.Call, list, person string) (ActivityQuery, page, error) {
-	word, name := c.Query("type"), c.Query("name")
-	p, err := s.page(c, list, defActivities, maxActivities, word, name, person)
-	if err != nil {
-		return ActivityQuery{}, p, err
-	}
-	q := ActivityQuery{From: p.from, Name: name, Limit: p.limit}
-	if word == "" {
-		return q, p, nil
-	}
-	var ok bool
-	if q.Type, ok = event.TypeOf(word); ok && q.Type != event.Message {
-		return q, p, nil
-	}
-	q.Type = unknownType
-	if strings.HasSuffix(word, "_email") && name == "" {
-		q.Type, q.Name = event.Message, word
-	}
-	return q, p, nil
-}
-
-func activity(a *event.Activity, d *person.Document) Activity {
+// activity is one as it is answered to whom asked for a type, or "". A relationship that begins or ends is one activity, which has
+// two types: of the person and of the object.
+func activity(a *event.Activity, d *person.Document, asked string) Activity {
 	out := Activity{
-		ID: strconv.FormatInt(a.Seq, 10), Type: a.Type.String(), Timestamp: a.At / 1000, Identifiers: identifiers(d),
+		ID: strconv.FormatInt(a.Seq, 10), Type: typeWord(a), Timestamp: a.At / 1000, Identifiers: identifiers(d),
 		AnonymousID: a.Anonymous, Name: a.Name, Data: a.Data,
 	}
 	out.CustomerID = out.Identifiers.ID
 	switch a.Type {
 	case event.Message: // the name says what happened to the message
-		out.Type, out.Name = a.Name, ""
+		out.Name = ""
 		out.DeliveryID, out.DeliveryType, out.URL = a.Data.Get("delivery_id").Text(), "email", a.Data.Get("href").Text()
 	case event.Page:
 		out.URL = a.Name
+	case event.ObjectChange: // the type says it
+		out.Name = ""
+	case event.AddRelation, event.DeleteRelation:
+		if asked != "" {
+			out.Type = asked
+		}
 	default:
 	}
 	return out

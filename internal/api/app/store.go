@@ -46,14 +46,6 @@ type Timelines interface {
 	Deliveries(ctx context.Context, workspace int64, q DeliveryQuery) (page []delivery.Delivery, next int64, err error)
 }
 
-// ActivityQuery selects activities.
-type ActivityQuery struct {
-	From  int64      // sequence that the page starts at; see the methods for 0
-	Type  event.Type // 0 = any
-	Name  string     // "" = any
-	Limit int        // at least 1
-}
-
 // DeliveryQuery selects deliveries.
 type DeliveryQuery struct {
 	From          int64    // number that the page starts at, 0 = the newest
