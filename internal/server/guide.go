@@ -63,6 +63,7 @@ func (g *guide) read(ctx context.Context) (*catalog.Catalog, error) {
 	if g.all != nil {
 		return g.all, nil
 	}
+	ctx = context.WithoutCancel(ctx) // what is learnt is kept: a caller who leaves must not leave half of it behind
 	all, err := Guide(ctx, g.s.o, g.s.base, g.ask, g.s.now())
 	if err == nil {
 		g.all = all

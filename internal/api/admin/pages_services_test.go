@@ -18,6 +18,13 @@ func TestServices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	best := catalog.Service{ID: "best", Name: "Best <b>", Category: "email-delivery", Homepage: "https://best.example", UpdatedAt: "2026-01-02"}
+	for _, c := range catalog.Checks() {
+		if c.Instead == "" {
+			best.Facts = append(best.Facts, catalog.Fact{Key: c.ID, Value: "it is", Source: "javascript:alert(1)", CheckedAt: "2026-01-02", Evidence: catalog.Executed, Passes: []string{c.ID}})
+		}
+	}
+	all = all.With(best)
 	db := storetest.Open(t, storetest.Options(t, storetest.SQLite))
 	s := newServer(t, db, func(o *admin.Options) { o.Guide = func(context.Context) (*catalog.Catalog, error) { return all, nil } })
 	for _, tt := range []struct {
@@ -35,6 +42,8 @@ func TestServices(t *testing.T) {
 			"How to connect Customer.io", `data-tab="Python"`, `href="#fact-1"`, `id="fact-1"`, "<del>100 requests a second</del>", "KanseiLink published 0.70, A", "not verified",
 			"best in class", `<span class="grade good">AAA</span> 0.90`,
 		}},
+		{"/services", "text/html", "text/html; charset=utf-8", []string{"would be AAA, held by fewer than 5 executed runs", "Best &lt;b&gt;"}},
+		{"/services/best", "text/html", "text/html; charset=utf-8", []string{"would be AAA, held by fewer than 5 executed runs", "place 1 of "}},
 		{"/services/customer-io.md", "", "text/markdown; charset=utf-8", []string{"# How to connect Customer.io", "## Facts"}},
 		{"/services/customer-io", "text/markdown", "text/markdown; charset=utf-8", []string{"# How to connect Customer.io"}},
 		{"/services/customer-io.json", "", "application/json", []string{`"as_published"`, `"place"`}},
@@ -65,6 +74,9 @@ func TestServices(t *testing.T) {
 		if w := s.request("GET", path, "", "Accept", "text/html"); w.Code != code {
 			t.Errorf("%s: %d, want %d", path, w.Code, code)
 		}
+	}
+	if strings.Contains(s.request("GET", "/services/best", "", "Accept", "text/html").Body.String(), `href="javascript`) {
+		t.Error("a source that is no address became a link")
 	}
 	if body := s.request("GET", "/services?q=%3Cscript%3Ealert(1)%3C/script%3E", "", "Accept", "text/html").Body.String(); strings.Contains(body, "<script>alert") {
 		t.Error("a query is not escaped")
