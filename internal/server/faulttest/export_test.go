@@ -16,6 +16,12 @@ import (
 // holdPart makes every write of an export's second part hang until release is called.
 func holdPart(t *testing.T, p place, db *sql.DB) (release func()) {
 	t.Helper()
+	return hold(t, p, db, "INSERT", "job_files", "NEW.part = 1")
+}
+
+// hold makes an INSERT or UPDATE of such rows hang until release is called. On SQLite nobody else can write meanwhile.
+func hold(t *testing.T, p place, db *sql.DB, write, table, such string) (release func()) {
+	t.Helper()
 	exec := func(run func(text string) error, texts ...string) {
 		t.Helper()
 		for _, text := range texts {
@@ -29,7 +35,7 @@ func holdPart(t *testing.T, p place, db *sql.DB) (release func()) {
 		return err
 	}
 	if p.database == "" {
-		exec(beside, `CREATE TRIGGER hold BEFORE INSERT ON job_files WHEN NEW.part = 1 BEGIN
+		exec(beside, `CREATE TRIGGER hold BEFORE `+write+` ON `+table+` WHEN `+such+` BEGIN
 			SELECT (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c); END`)
 		return func() { exec(beside, `DROP TRIGGER hold`) }
 	}
@@ -42,10 +48,10 @@ func holdPart(t *testing.T, p place, db *sql.DB) (release func()) {
 		return err
 	}
 	exec(holding, `SELECT pg_advisory_lock(4242)`,
-		`CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(4242); RETURN NEW; END $$`,
-		`CREATE TRIGGER hold BEFORE INSERT ON job_files FOR EACH ROW WHEN (NEW.part = 1) EXECUTE FUNCTION hold()`)
+		`CREATE OR REPLACE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(4242); RETURN NEW; END $$`,
+		`CREATE TRIGGER hold BEFORE `+write+` ON `+table+` FOR EACH ROW WHEN (`+such+`) EXECUTE FUNCTION hold()`)
 	return func() {
-		exec(holding, `SELECT pg_advisory_unlock(4242)`, `DROP TRIGGER hold ON job_files`)
+		exec(holding, `SELECT pg_advisory_unlock(4242)`, `DROP TRIGGER hold ON `+table)
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}

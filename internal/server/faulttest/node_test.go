@@ -103,7 +103,7 @@ func (p place) command(more ...string) *exec.Cmd {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + p.data, "TMPDIR=" + os.TempDir(),
 		"RAPPORT_DATA=" + p.data, "RAPPORT_DATABASE_URL=" + p.database, "RAPPORT_NATS_URL=" + p.nats, "RAPPORT_SMTP_URL=" + p.smtp,
 		"RAPPORT_SITE_ID=" + siteID, "RAPPORT_API_KEY=" + apiKey, "RAPPORT_APP_KEY=" + appKey, "RAPPORT_ADMIN_KEY=" + adminKey,
-		"RAPPORT_WRITE_KEY=fault-write-key", "RAPPORT_AGENT_KEY=agk_fault",
+		"RAPPORT_WRITE_KEY=fault-write-key", "RAPPORT_AGENT_KEY=agk_fault", "RAPPORT_IMPORT_HOSTS=127.0.0.1",
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
