@@ -232,6 +232,11 @@ func TestBadInput(t *testing.T) {
 		}
 		for name, r := range h.routes {
 			h.complete(t, name, &r, seen[name])
+			for _, c := range seen[name] {
+				if c.want != "accepted" { // or the handler looks for what is not there
+					h.foreign(t, &r, &c)
+				}
+			}
 		}
 		h.cursors(t, seen)
 	})
@@ -268,6 +273,27 @@ func (h *hostile) answer(t *testing.T, r *api.Route, cases []badCase) {
 			text += " " + moment.ReplaceAllString(strings.TrimSpace(w.Body.String()), "@time@")
 		}
 		c.want = text
+	}
+}
+
+// What is only in workspace 1, and only in workspace 2. It may stand in an answer that repeats the question.
+var (
+	ofFirst = []string{"aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb", "Onboarding", "Paying", "go-101", "signed_up", "acme.example", `"d1"`}
+	ofOther = []string{"cccccccccccccccc", "secret"}
+)
+
+// foreign asks what was asked of workspace 1 with the key of workspace 2: neither is answered with what is the other's.
+func (h *hostile) foreign(t *testing.T, r *api.Route, c *badCase) {
+	t.Helper()
+	target, body := expand(strings.ReplaceAll(c.target, "@id@", h.made)), expand(c.body)
+	for key, marks := range map[string][]string{"app": ofOther, "other": ofFirst} {
+		w, _ := h.ask(t, key, r.Method, target, body)
+		refused(t, r, key+" "+target, w)
+		for _, mark := range marks {
+			if strings.Contains(w.Body.String(), mark) && !strings.Contains(target+body, mark) {
+				t.Errorf("%s %s with the key of %q has %q, which is of another workspace: %s", r.Method, target, key, mark, w.Body)
+			}
+		}
 	}
 }
 
