@@ -25,6 +25,7 @@ type Serve struct {
 	LimitOpen      float64 `help:"Reports about messages, which need no key, per second and client address; 0 = none. Default: ${default}." default:"100" env:"RAPPORT_LIMIT_OPEN" placeholder:"N"`
 	LimitPipelines float64 `help:"Pipelines API requests per second and workspace; 0 = none. Default: ${default}." default:"1000" env:"RAPPORT_LIMIT_PIPELINES" placeholder:"N"`
 	LimitArchive   float64 `help:"Archived messages read per day (UTC) and workspace; 0 = no limit. Default: ${default}." default:"100" env:"RAPPORT_LIMIT_ARCHIVE" placeholder:"N"`
+	SendingIPs     string  `name:"sending-ips" help:"Addresses that mail is sent from, with commas between: GET /v1/info/ip_addresses tells them." env:"RAPPORT_SENDING_IPS" placeholder:"IP,…"`
 	ArchiveDays    int     `help:"Days for which it is kept what messages said; 0 = it is not kept. Default: ${default}." default:"30" env:"RAPPORT_ARCHIVE_DAYS" placeholder:"N"`
 	BaseURL        string  `name:"base-url" help:"Address under which people reach links in messages. Default: that of --listen." env:"RAPPORT_BASE_URL" placeholder:"URL"`
 	ImportHosts    string  `name:"import-hosts" help:"Hosts inside this network from which POST /v1/imports may fetch files, as name or name:port with commas between. Default: none, only the internet." env:"RAPPORT_IMPORT_HOSTS" placeholder:"HOST,…"`

@@ -26,7 +26,7 @@ func Compile(rows []Row) (*Set, error) {
 		segmentByID: map[int64]*Segment{}, segmentBySlug: map[string]*Segment{},
 		byAttribute: map[string][]*Segment{}, byChain: map[string][]*Segment{}, bySegment: map[string][]*Segment{},
 		versions: map[campaignKey]*journey.Campaign{}, byEvent: map[string][]*journey.Campaign{},
-		senders: map[string]*message.Sender{}, layouts: map[string]*message.Layout{},
+		senders: map[string]*message.Sender{}, layouts: map[string]*message.Layout{}, topics: map[string]*Topic{},
 		transactionalByID: map[int64]*TransactionalMessage{}, transactionalSlug: map[string]*TransactionalMessage{},
 		facts: map[uint64]*Fact{}, factsOf: map[string][]*Fact{},
 	}}
@@ -113,6 +113,14 @@ func (c *compiler) row(r *Row) error {
 		l.ID = r.ID
 		c.set.layouts[r.Slug] = l
 		return slugOf(r)
+	case Topics:
+		t, err := ParseTopic(r.Body)
+		if err != nil {
+			return err
+		}
+		t.ID = r.ID
+		c.set.topics[r.Slug] = t
+		return nil
 	case Segments:
 		return c.segment(r)
 	case Campaigns:

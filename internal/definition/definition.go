@@ -11,12 +11,13 @@ const (
 	Segments       = "segments"
 	Campaigns      = "campaigns"
 	Transactionals = "transactional"
+	Topics         = "topics"
 	Identifying    = "identifiers" // one row of the slug People: by what people are identified
 )
 
 // Kinds lists the kinds in the order of a workspace file, each after those that it refers to.
 func Kinds() []string {
-	return []string{Identifying, Senders, Layouts, Segments, Campaigns, Transactionals}
+	return []string{Identifying, Senders, Layouts, Topics, Segments, Campaigns, Transactionals}
 }
 
 // Row is one version of one definition as it is kept.

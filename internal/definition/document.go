@@ -158,6 +158,8 @@ func parseOne(kind string, body value.Value) (err error) {
 		_, err = message.ParseSender(body, "")
 	case Layouts:
 		_, err = message.ParseLayout(body, "")
+	case Topics:
+		_, err = ParseTopic(body)
 	case Segments:
 		_, err = ParseSegment(body)
 	case Campaigns:

@@ -127,6 +127,9 @@ func (c *compiler) email(path string, e *message.Email) error {
 	if e.Layout != "" && c.set.layouts[e.Layout] == nil {
 		return fault.Field(path+"layout", "there is no layout %s%s", e.Layout, did(e.Layout, c.set.layouts))
 	}
+	if e.Topic != "" && c.set.topics[e.Topic] == nil {
+		return fault.Field(path+"topic", "there is no topic %s%s", e.Topic, did(e.Topic, c.set.topics))
+	}
 	return nil
 }
 

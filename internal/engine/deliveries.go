@@ -240,6 +240,10 @@ func (b *batch) prepare(t *tenant, s *subject, d *delivery.Delivery) (*delivery.
 		return nil, &refusal{delivery.Suppressed, "the person was deleted"}
 	}
 	job := &delivery.Job{Person: s.doc}
+	language := d.Data.Get("send").Get("language").Text()
+	if language == "" {
+		language = s.doc.Get("language").Text()
+	}
 	var name message.Named
 	switch {
 	case d.Campaign != 0:
@@ -251,19 +255,19 @@ func (b *batch) prepare(t *tenant, s *subject, d *delivery.Delivery) (*delivery.
 		if !ok {
 			return nil, &refusal{delivery.Failed, "the campaign has no message " + d.Action}
 		}
-		job.Email = node.Email
+		job.Email = node.Email.In(language)
 		job.Scope.Campaign = message.Named{ID: c.ID, Name: c.Name, Type: c.Type()}
 		name = message.Named{ID: node.ActionID, Name: node.Slug, Type: "email"}
 	default:
-		e, n, why := transactional(t, d)
+		e, n, why := transactional(t, d, language)
 		if why != nil {
 			return nil, why
 		}
 		job.Email, name = e, n
 		job.Unkept, _ = d.Data.Get("send").Get("disable_message_retention").Bool()
 	}
-	if s.doc.Unsubscribed && !job.Email.SendToUnsubscribed {
-		return nil, &refusal{delivery.Suppressed, "the person is unsubscribed"}
+	if why := unwanted(t, s, job.Email); why != nil {
+		return nil, why
 	}
 	job.Layout = t.set.Layout(job.Email.Layout)
 	job.From = t.set.Sender(job.Email.From)
@@ -276,8 +280,22 @@ func (b *batch) prepare(t *tenant, s *subject, d *delivery.Delivery) (*delivery.
 	return job, nil
 }
 
-// transactional merges a send's content over its template's.
-func transactional(t *tenant, d *delivery.Delivery) (*message.Email, message.Named, *refusal) {
+// unwanted is why a person does not get an email: consent decides, unless the email goes to everybody.
+func unwanted(t *tenant, s *subject, e *message.Email) *refusal {
+	if e.SendToUnsubscribed {
+		return nil
+	}
+	if s.doc.Unsubscribed {
+		return &refusal{delivery.Suppressed, "the person is unsubscribed"}
+	}
+	if topic := t.set.Topic(e.Topic); topic != nil && !topic.Wants(s.doc.Get(person.Preferences)) {
+		return &refusal{delivery.Suppressed, "the person is not subscribed to the topic " + topic.Slug}
+	}
+	return nil
+}
+
+// transactional merges a send's content over its template's, in the language.
+func transactional(t *tenant, d *delivery.Delivery, language string) (*message.Email, message.Named, *refusal) {
 	pl, err := ingest.Decode[ingest.SendPayload](&ingest.Op{Payload: d.Data.Get("send")})
 	if err != nil {
 		return nil, message.Named{}, &refusal{delivery.Failed, "the send request cannot be read"}
@@ -289,7 +307,7 @@ func transactional(t *tenant, d *delivery.Delivery) (*message.Email, message.Nam
 		if tm == nil {
 			return nil, name, &refusal{delivery.Failed, fmt.Sprintf("transactional message %d is gone", d.Transactional)}
 		}
-		e, name.Name = *tm.Email, tm.Name
+		e, name.Name = *tm.Email.In(language), tm.Name
 	}
 	for _, o := range []struct {
 		to   *string

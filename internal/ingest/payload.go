@@ -166,9 +166,10 @@ type (
 		BCC                string            `json:"bcc,omitempty"`
 		FakeBCC            bool              `json:"fake_bcc,omitempty"`
 		Headers            map[string]string `json:"headers,omitempty"`
-		Data               value.Value       `json:"data,omitempty"`    // message_data, Liquid's trigger
-		SendAt             int64             `json:"send_at,omitempty"` // Unix seconds, 0 = now
-		Tracked            *bool             `json:"tracked,omitempty"` // nil = the template's, else true
+		Language           string            `json:"language,omitempty"` // "" = the person's
+		Data               value.Value       `json:"data,omitempty"`     // message_data, Liquid's trigger
+		SendAt             int64             `json:"send_at,omitempty"`  // Unix seconds, 0 = now
+		Tracked            *bool             `json:"tracked,omitempty"`  // nil = the template's, else true
 		SendToUnsubscribed *bool             `json:"send_to_unsubscribed,omitempty"`
 		DisableRetention   bool              `json:"disable_message_retention,omitempty"`
 		DisableCSS         bool              `json:"disable_css_preprocessing,omitempty"`

@@ -46,6 +46,8 @@ type Trigger struct {
 	Where   *segment.Node // on the event's data; nil matches always
 	Segment string        // slug
 	Current bool          // audience current_and_new: people who are in Segment already start too when the campaign does
+
+	Broadcast bool // a program starts it, through the App API
 }
 
 // NodeKind says what a node of the workflow does.
@@ -84,8 +86,11 @@ type EmailNode struct {
 	Email    *message.Email
 }
 
-// Type is the App API's word for what triggers the campaign: event or segment.
+// Type is the App API's word for what triggers the campaign: event, segment or triggered_broadcast.
 func (c *Campaign) Type() string {
+	if c.Trigger.Broadcast {
+		return "triggered_broadcast"
+	}
 	if c.Trigger.Event != "" {
 		return "event"
 	}

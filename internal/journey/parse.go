@@ -76,6 +76,8 @@ func (c *Campaign) trigger(doc value.Value) error {
 	}
 	ev, seg := t.Get("event"), t.Get("enters_segment")
 	switch {
+	case t.Get("broadcast") != nil:
+		return c.broadcast(t)
 	case ev != nil && seg != nil:
 		return fault.Field("trigger", "must have either event or enters_segment, not both")
 	case ev != nil:
@@ -83,10 +85,22 @@ func (c *Campaign) trigger(doc value.Value) error {
 	case seg != nil:
 		return c.segmentTrigger(t, seg)
 	}
-	if err := Only(t, "trigger", "event", "where", "enters_segment", "audience"); err != nil {
+	if err := Only(t, "trigger", "event", "where", "enters_segment", "audience", "broadcast"); err != nil {
 		return err
 	}
-	return fault.Field("trigger", "must have event or enters_segment")
+	return fault.Field("trigger", "must have event, enters_segment or broadcast")
+}
+
+// broadcast is a campaign that a program starts for an audience, through the App API.
+func (c *Campaign) broadcast(t value.Value) error {
+	if err := Only(t, "trigger", "broadcast"); err != nil {
+		return err
+	}
+	if !value.Equal(t.Get("broadcast"), value.True) {
+		return fault.Field("trigger.broadcast", "must be true; other triggers are event and enters_segment")
+	}
+	c.Trigger.Broadcast = true
+	return nil
 }
 
 func (c *Campaign) eventTrigger(t, ev value.Value) error {

@@ -12,7 +12,7 @@ import (
 )
 
 // ParseEmail reads an email document: an object of from, to, subject, layout, body, body_plain, preheader, reply_to, cc,
-// bcc, headers, tracked (true if left out), send_to_unsubscribed, fake_bcc and disable_css_preprocessing. Errors are of
+// bcc, headers, tracked (true if left out), send_to_unsubscribed, fake_bcc, disable_css_preprocessing, topic and languages. Errors are of
 // kind Invalid, their Field is the dotted path behind path. An email at the top of its document, where path is "", may
 // leave out from and to: a send request brings them.
 func ParseEmail(doc value.Value, path string) (*Email, error) {
@@ -20,7 +20,7 @@ func ParseEmail(doc value.Value, path string) (*Email, error) {
 	r := reader{doc: doc, path: path, parsed: e.parsed}
 	r.object("an email")
 	r.known("from", "to", "subject", "layout", "body", "body_plain", "preheader", "reply_to", "cc", "bcc", "headers",
-		"tracked", "send_to_unsubscribed", "fake_bcc", "disable_css_preprocessing")
+		"tracked", "send_to_unsubscribed", "fake_bcc", "disable_css_preprocessing", "topic", "languages")
 	must := []string{"from", "to", "subject", "body"}
 	if path == "" {
 		must = must[2:]
@@ -35,6 +35,8 @@ func ParseEmail(doc value.Value, path string) (*Email, error) {
 	r.flag("fake_bcc", &e.FakeBCC)
 	r.flag("disable_css_preprocessing", &e.DisableCSS)
 	e.Headers = r.headers()
+	e.Topic = r.text("topic", MaxLine)
+	e.Languages = r.languages()
 	if r.err != nil {
 		return nil, r.err
 	}

@@ -56,8 +56,31 @@ type Email struct {
 	SendToUnsubscribed bool
 	FakeBCC            bool // the channel sends copies of its own in place of Mail.BCC
 	DisableCSS         bool
+	Topic              string             // slug of a subscription topic; "" = of none
+	Languages          map[string]Variant // by language, as LanguageCode takes it
 
 	parsed templates // of the fields as they were read; copies share it
+}
+
+// Variant is what an email says in another language; what is "" is as in the email itself.
+type Variant struct{ Subject, Preheader, Body, BodyPlain string }
+
+// In is the email in a language, or as it is if it has no variant of exactly that language.
+func (e *Email) In(language string) *Email {
+	v, ok := e.Languages[language]
+	if !ok {
+		return e
+	}
+	out := *e
+	for _, f := range v.fields() {
+		if *f.text != "" {
+			*out.field(f.name) = *f.text
+		}
+	}
+	if v.Body != "" { // the plain text of another language belongs to another body
+		out.BodyPlain = v.BodyPlain
+	}
+	return &out
 }
 
 // templates keeps parsed Liquid by its text. It is filled by ParseEmail and ParseLayout and only read after that, so a

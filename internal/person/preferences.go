@@ -103,21 +103,5 @@ func (d *Document) removedAt(name string) int64 {
 // withMember is a value of Preferences with one member set, or without it if v is nil.
 func withMember(whole value.Value, name string, v value.Value) value.Value {
 	group, key, _ := strings.Cut(strings.TrimPrefix(name, member), ".")
-	return with(whole, group, with(whole.Get(group), key, v))
-}
-
-// with is an object with one member set, or without it if v is nil. What is no object counts as an empty one.
-func with(object value.Value, name string, v value.Value) value.Value {
-	var b value.Builder
-	found := false
-	for k, f := range object.Fields() {
-		if k == name {
-			f, found = v, true
-		}
-		b.Set(k, f)
-	}
-	if !found {
-		b.Set(name, v)
-	}
-	return b.Value()
+	return whole.With(group, whole.Get(group).With(key, v))
 }

@@ -420,6 +420,35 @@ func (v *Value) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// With is an object with one member set, at its place or as its last, or without it if to is nil. What is no object counts as an
+// empty one.
+func (v Value) With(name string, to Value) Value {
+	var b Builder
+	found := false
+	for k, f := range v.Fields() {
+		if k == name {
+			f, found = to, true
+		}
+		b.Set(k, f)
+	}
+	if !found {
+		b.Set(name, to)
+	}
+	return b.Value()
+}
+
+// List is an array of values.
+func List(values ...Value) Value {
+	out := Value{'['}
+	for i, v := range values {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, v...)
+	}
+	return append(out, ']')
+}
+
 // Builder writes an object member by member. The zero Builder is ready; names must not repeat.
 type Builder struct{ buf []byte }
 

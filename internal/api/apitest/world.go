@@ -4,6 +4,7 @@ package apitest
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -209,6 +210,13 @@ func (w *World) Sent(n int) {
 	if w.Fresh(ctx, w.Workspace.ID) {
 		w.tb.Fatal("the outcomes are not applied")
 	}
+}
+
+// Jobs are the deliveries that were sent so far, in the order in which they were handed over.
+func (w *World) Jobs() []delivery.Job {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.jobs)
 }
 
 // Last is part of engine.Log.

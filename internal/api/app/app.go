@@ -33,6 +33,8 @@ type Options struct {
 	// Fresh waits, bounded, until everything that the workspace had acknowledged is applied. stale says that it was not in
 	// time; the read then answers what is there, with X-Rapport-Stale: true. nil = reads never wait.
 	Fresh func(ctx context.Context, workspace int64) (stale bool)
+	// SendingAddresses are the IP addresses that mail is sent from, as far as the operator says.
+	SendingAddresses []string
 	// Applied waits, bounded, until the op at a position is applied.
 	Applied func(ctx context.Context, pos ingest.Position) error
 	// BaseURL is the server's address as others see it, for the links to exports.
@@ -48,7 +50,7 @@ const StaleHeader = "X-Rapport-Stale"
 func Routes(o Options) []api.Route {
 	s := &surface{o: o, cursor: api.NewCursor(o.Secret), links: export.NewSigner(o.Secret, o.BaseURL)}
 	var all []api.Route
-	for _, part := range [][]api.Route{s.sends(), s.people(), s.segmentRoutes(), s.searchRoutes(), s.objectRoutes(), s.exportRoutes(), s.importRoutes(), s.others(), later()} {
+	for _, part := range [][]api.Route{s.sends(), s.people(), s.segmentRoutes(), s.searchRoutes(), s.objectRoutes(), s.exportRoutes(), s.importRoutes(), s.others(), s.actionRoutes(), s.transactionalRoutes(), s.senderRoutes(), s.topicRoutes(), later()} {
 		all = append(all, part...)
 	}
 	return all

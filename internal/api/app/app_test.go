@@ -162,7 +162,7 @@ func TestSendBad(t *testing.T) {
 		{`{` + whole + `,"headers":{"X-A":{}}}`, "headers.X-A"},
 		{`{` + whole + `,"attachments":{"a.txt":"aGk="}}`, "attachments"},
 		{`{` + whole + `,"queue_draft":true}`, "queue_draft"},
-		{`{` + whole + `,"language":"de"}`, "language"},
+		{`{` + whole + `,"language":"d e"}`, "language"},
 		{`{` + whole + `,"auto_create":true}`, "auto_create"},
 		{`{` + whole + `,"body_amp":"<html>"}`, "body_amp"},
 	} {

@@ -120,6 +120,11 @@ func newHostile(t *testing.T, db *store.DB) *hostile {
 	c.Definitions = append(c.Definitions, definition.Row{
 		Workspace: 1, Kind: definition.Segments, ID: 4, Version: 1, Slug: "spare", Body: parse(t, `{"id":"spare","manual":true}`), Gen: 1, Current: true, Created: start, Updated: start,
 	})
+	for i := range 4 { // so that the lists of the broadcasts have two pages
+		d := c.NewDeliveries[0]
+		d.Workspace, d.ID, d.Public, d.Campaign, d.Journey = []int64{1, w.ID}[i%2], int64(900+i), fmt.Sprint("of-a-broadcast-", i), 3, 0
+		c.NewDeliveries = append(c.NewDeliveries, d)
+	}
 	lease, ok, err := db.Acquire(t.Context(), 0, "test", time.Hour, true)
 	if err != nil || !ok {
 		t.Fatalf("Acquire = %v, %v", ok, err)

@@ -12,15 +12,24 @@ import (
 )
 
 func (s *surface) listCampaigns(c *api.Call) error {
-	rows, err := s.o.Store.CampaignVersions(c.R.Context(), c.Workspace, 0)
+	list, err := s.campaigns(c, false)
 	if err != nil {
 		return err
+	}
+	return c.JSON(http.StatusOK, CampaignsAnswer{list})
+}
+
+// campaigns are all campaigns, or all broadcasts.
+func (s *surface) campaigns(c *api.Call, broadcasts bool) ([]Campaign, error) {
+	rows, err := s.o.Store.CampaignVersions(c.R.Context(), c.Workspace, 0)
+	if err != nil {
+		return nil, err
 	}
 	segments, err := s.segmentIDs(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	out := CampaignsAnswer{Campaigns: []Campaign{}}
+	out := []Campaign{}
 	for len(rows) > 0 {
 		n := slices.IndexFunc(rows, func(r definition.Row) bool { return r.ID != rows[0].ID })
 		if n < 0 {
@@ -28,15 +37,15 @@ func (s *surface) listCampaigns(c *api.Call) error {
 		}
 		versions := rows[:n]
 		rows = rows[n:]
-		if i := living(versions); i >= 0 {
+		if i := living(versions); i >= 0 && isBroadcast(&versions[i]) == broadcasts {
 			one, err := campaign(versions, i, segments)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			out.Campaigns = append(out.Campaigns, one)
+			out = append(out, one)
 		}
 	}
-	return c.JSON(http.StatusOK, out)
+	return out, nil
 }
 
 // living is the index of the current version, -1 if the campaign was deleted.
@@ -45,27 +54,36 @@ func living(versions []definition.Row) int {
 }
 
 func (s *surface) getCampaign(c *api.Call) error {
-	id, err := c.ParamID("campaign_id")
+	one, err := s.oneCampaign(c, "campaign_id", false)
 	if err != nil {
 		return err
+	}
+	return c.JSON(http.StatusOK, CampaignAnswer{*one})
+}
+
+// oneCampaign describes the campaign in the path, or the broadcast.
+func (s *surface) oneCampaign(c *api.Call, param string, broadcast bool) (*Campaign, error) {
+	id, err := c.ParamID(param)
+	if err != nil {
+		return nil, err
 	}
 	versions, err := s.o.Store.CampaignVersions(c.R.Context(), c.Workspace, id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	i := living(versions)
-	if i < 0 {
-		return noCampaign()
+	if i < 0 || isBroadcast(&versions[i]) != broadcast {
+		if broadcast {
+			return nil, fault.New(fault.NotFound, "there is no such broadcast")
+		}
+		return nil, noCampaign()
 	}
 	segments, err := s.segmentIDs(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	one, err := campaign(versions, i, segments)
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, CampaignAnswer{one})
+	return &one, err
 }
 
 func noCampaign() error { return fault.New(fault.NotFound, "there is no such campaign") }

@@ -120,7 +120,15 @@ func changes(tb testing.TB) *engine.Changes {
 	def(1, definition.Campaigns, 1, 2, "onboarding", `{"id":"onboarding","name":"Onboarding","state":"running","trigger":{"event":"signed_up"},"filter":{"all":[{"segment":"vip"}]},"frequency":"once",`+mail+`}`, true, false)
 	def(1, definition.Campaigns, 2, 1, "thanks", `{"id":"thanks","name":"Thanks","description":"to payers","state":"stopped","trigger":{"enters_segment":"paying","audience":"new_only"},"frequency":"once",`+strings.ReplaceAll(mail, "7", "8")+`}`, true, false)
 	def(1, definition.Senders, 1, 1, "hello", `{"id":"hello","name":"Acme","email":"hello@acme.example"}`, true, false)
-	def(1, definition.Transactionals, 1, 1, "receipt", `{"id":"receipt","name":"Your receipt","from":"hello","subject":"Receipt","body":"<p>thanks</p>"}`, true, false)
+	def(1, definition.Senders, 2, 1, "help", `{"id":"help","email":"help@acme.example","reply_to":"desk@acme.example"}`, true, false)
+	def(1, definition.Layouts, 1, 1, "plain", `{"id":"plain","body":"<html>{{ content }}</html>"}`, true, false)
+	def(1, definition.Topics, 1, 1, "news", `{"id":"news","name":"News","description":"once a month"}`, true, false)
+	def(1, definition.Topics, 2, 1, "offers", `{"id":"offers","subscribed_by_default":false}`, true, false)
+	def(1, definition.Campaigns, 3, 1, "sale", `{"id":"sale","name":"Sale","state":"draft","trigger":{"broadcast":true},"workflow":[{"id":"pick","branch":[{"if":{"attribute":"plan","is":"pro"},"then":[`+
+		`{"id":"offer","email":{"from":"help","to":"{{customer.email}}","subject":"Sale","preheader":"today","body":"<p>Buy</p>","layout":"plain","topic":"offers","cc":"boss@acme.example",`+
+		`"headers":{"X-A":"1"},"tracked":false,"languages":{"de":{"subject":"Ausverkauf"}}}}]},{"else":[{"id":"end","exit":true}]}]}],"_actions":{"pick":9,"offer":10,"end":11}}`, true, false)
+	def(1, definition.Transactionals, 1, 1, "receipt", `{"id":"receipt","name":"Your receipt","from":"hello","subject":"Receipt","body":"<p>thanks</p>",`+
+		`"languages":{"de":{"subject":"Beleg","body":"<p>Danke</p>"}}}`, true, false)
 	def(2, definition.Segments, 1, 1, "secret", `{"id":"secret","name":"Secret","manual":true}`, true, false)
 
 	docs := []*person.Document{{

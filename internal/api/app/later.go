@@ -44,15 +44,11 @@ func later() []api.Route {
 const laterTable = `
 POST campaigns/{campaign_id}/triggers
 GET campaigns/{campaign_id}/triggers/{trigger_id} campaigns/{campaign_id}/triggers/{trigger_id}/errors
-GET campaigns/{campaign_id}/actions campaigns/{campaign_id}/metrics campaigns/{campaign_id}/metrics/links campaigns/{campaign_id}/journey_metrics
-GET,PUT campaigns/{campaign_id}/actions/{action_id}
+GET campaigns/{campaign_id}/metrics campaigns/{campaign_id}/metrics/links campaigns/{campaign_id}/journey_metrics
 GET campaigns/{campaign_id}/actions/{action_id}/metrics campaigns/{campaign_id}/actions/{action_id}/metrics/links
-GET,PUT campaigns/{campaign_id}/actions/{action_id}/language/{language}
-GET broadcasts broadcasts/{broadcast_id} broadcasts/{broadcast_id}/triggers broadcasts/{broadcast_id}/actions broadcasts/{broadcast_id}/messages
+GET broadcasts/{broadcast_id}/triggers
 GET broadcasts/{broadcast_id}/metrics broadcasts/{broadcast_id}/metrics/links
-GET,PUT broadcasts/{broadcast_id}/actions/{action_id} broadcasts/{broadcast_id}/actions/{action_id}/language/{language}
 GET broadcasts/{broadcast_id}/actions/{action_id}/metrics broadcasts/{broadcast_id}/actions/{action_id}/metrics/links
-GET customers/{customer_id}/subscription_preferences
 GET,PUT customers/{customer_id}/optouts
 GET optouts
 GET,POST newsletters
@@ -65,10 +61,7 @@ GET,PUT,DELETE newsletters/{newsletter_id}/language/{language}
 GET,POST newsletters/{newsletter_id}/test_groups
 POST newsletters/{newsletter_id}/test_group/{group_id}/language
 GET,PUT,DELETE newsletters/{newsletter_id}/test_group/{group_id}/language/{language}
-GET transactional transactional/{transactional_id} transactional/{transactional_id}/contents transactional/{transactional_id}/contents/{content_id}
 GET transactional/{transactional_id}/metrics transactional/{transactional_id}/metrics/links
-PUT transactional/{transactional_id}/content/{content_id}
-GET,PUT transactional/{transactional_id}/language/{language}
 GET,POST collections
 GET,PUT,DELETE collections/{collection_id}
 GET,PUT collections/{collection_id}/content
@@ -76,11 +69,9 @@ GET,POST,PUT snippets
 DELETE snippets/{name}
 GET,POST reporting_webhooks
 GET,PUT,DELETE reporting_webhooks/{webhook_id}
-GET sender_identities sender_identities/{sender_id} sender_identities/{sender_id}/used_by
 GET esp/search_suppression/{email} esp/suppression/{type} esp/domains/{domain}/suppression/{type}
 POST,DELETE esp/suppression/{type}/{email}
-GET subscription_topics subscription_channels subscription_center/{customer_id}/token
-GET info/ip_addresses
+GET subscription_center/{customer_id}/token
 POST data_index/attributes data_index/events
 POST live_notifications/start live_notifications/update live_notifications/end
 GET live_notifications/{instance_id}

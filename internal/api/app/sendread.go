@@ -7,6 +7,7 @@ import (
 
 	"rapport.example/internal/fault"
 	"rapport.example/internal/ingest"
+	"rapport.example/internal/message"
 	"rapport.example/internal/person"
 	"rapport.example/internal/value"
 )
@@ -29,10 +30,13 @@ func readSend(v value.Value, now time.Time) (ingest.SendPayload, error) {
 			*f.to = *b
 		}
 	}
-	for _, name := range [...]string{"attachments", "queue_draft", "language", "auto_create", "body_amp"} {
+	for _, name := range [...]string{"attachments", "queue_draft", "auto_create", "body_amp"} {
 		if !blank(v.Get(name)) {
 			r.fail(name, "is not supported yet")
 		}
+	}
+	if p.Language = r.line("language"); p.Language != "" && !message.LanguageCode(p.Language) {
+		r.fail("language", "must be a language such as de or pt-BR")
 	}
 	p.SendAt = r.sendAt(now)
 	if p.To == "" {
