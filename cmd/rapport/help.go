@@ -22,6 +22,7 @@ var examples = map[string]string{
 	"export":          "  rapport export > workspace.yaml\n  rapport export --workspace acme\n  rapport export people --output people.csv",
 	"export file":     "  rapport export file > workspace.yaml",
 	"export people":   "  rapport export people --output people.csv\n  rapport export people --format jsonl --filter '{\"segment\":{\"id\":3}}'",
+	"import":          "  rapport import people.csv --dry-run\n  rapport import people.csv --identifier email --map 'E-Mail=email' --map notes=\n  rapport import orders.jsonl --type event --identifier email",
 	"keys":            "  rapport keys create --kind agent --name assistant --scopes read --expires-in 90d\n  rapport keys list --kind agent\n  rapport keys revoke 7",
 	"keys create":     "  rapport keys create --kind track --workspace acme\n  rapport keys create --kind app --name warehouse --read-only\n  rapport keys create --kind agent --name assistant --scopes read --expires-in 90d",
 	"keys list":       "  rapport keys list\n  rapport keys list --kind agent --json",

@@ -39,6 +39,7 @@ type cli struct {
 	Demo       demoCmd       `cmd:"" help:"Run a server on a scratch folder with believable people and live traffic."`
 	Apply      applyCmd      `cmd:"" help:"Create and change what a workspace file names."`
 	Export     exportCmd     `cmd:"" help:"Write a workspace as a file that apply reads, or its people."`
+	Import     importCmd     `cmd:"" help:"Read a file of people, events, objects or relationships into a workspace."`
 	Keys       keysCmd       `cmd:"" help:"Create, list and revoke keys."`
 	Agents     agentsCmd     `cmd:"" help:"Show and change what the agents of a workspace may do."`
 	Audit      auditCmd      `cmd:"" help:"List and check the record of what agents did."`

@@ -227,6 +227,15 @@ func (db *DB) JobPart(ctx context.Context, k job.Key, part int64) (bytes []byte,
 	return bytes, err
 }
 
+// JobParts lists the numbers of a job's parts, ascending, limit at most.
+func (db *DB) JobParts(ctx context.Context, k job.Key, limit int) ([]int64, error) {
+	const sql = `SELECT part FROM job_files WHERE workspace = $1 AND kind = $2 AND job = $3 ORDER BY part LIMIT $4`
+	return list(ctx, db, sql, []any{k.Workspace, k.Kind, k.ID, int64(limit)}, func(r row) (n int64, err error) {
+		err = r.Scan(&n)
+		return n, err
+	})
+}
+
 // CountJobRead notes that a job's file was fetched.
 func (db *DB) CountJobRead(ctx context.Context, k job.Key) error {
 	const sql = `UPDATE jobs SET reads = reads + 1 WHERE workspace = $1 AND kind = $2 AND id = $3`

@@ -16,6 +16,7 @@ type Store interface {
 	People
 	Mailbox
 	Exports
+	Imports
 	app.Objects
 	Agents
 	Reports
