@@ -35,7 +35,7 @@ const (
 )
 
 // KeepReports is how many reports of a service a workspace keeps, the newest.
-const KeepReports = 1000
+const KeepReports = 200
 
 // Check holds a report to its bounds and to the catalogue, and masks its texts. Its error is Invalid with the field.
 func (c *Catalog) Check(r *Report) error {
