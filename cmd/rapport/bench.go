@@ -48,6 +48,8 @@ Rows:
 
   export   A CSV of all people, from the order until it is done, then fetching it; and the server's memory meanwhile.
 
+  import   A CSV of as many new people, fetched over HTTP, into an empty server with the definitions, until all are applied; and that server's memory.
+
   timers   CPU of a server that has a million waiting timers and nothing to do.
 
 The cost of a synced write to the scratch folder (TMPDIR) is measured beside each round.`

@@ -29,7 +29,7 @@ type Options struct {
 }
 
 // Rows names what can be measured, in the order in which it is.
-var Rows = []string{"ceiling", "events", "batch", "alone", "mail", "identify", "pipelines", "merges", "search", "export", "timers"}
+var Rows = []string{"ceiling", "events", "batch", "alone", "mail", "identify", "pipelines", "merges", "search", "export", "import", "timers"}
 
 // Validate names the first option at fault, in an error of kind Invalid.
 func (o *Options) Validate() error {
@@ -71,6 +71,7 @@ type run struct {
 	ceilings map[int]float64 // of this round, by connections
 	batched  float64         // of this round
 	pairs    int             // rounds of merges so far
+	blanks   int             // empty servers so far
 }
 
 // Run measures. It makes scratch data in the system's temporary folder, and removes it.
@@ -136,7 +137,7 @@ func (x *run) round(ctx context.Context) error {
 	for _, row := range []struct {
 		name string
 		do   func(context.Context) error
-	}{{"batch", x.batch}, {"alone", x.storeAlone}, {"mail", x.mail}, {"identify", x.identify}, {"pipelines", x.pipelines}, {"merges", x.merges}, {"search", x.search}, {"export", x.export}} {
+	}{{"batch", x.batch}, {"alone", x.storeAlone}, {"mail", x.mail}, {"identify", x.identify}, {"pipelines", x.pipelines}, {"merges", x.merges}, {"search", x.search}, {"export", x.export}, {"import", x.imports}} {
 		if x.wants(row.name) {
 			if err := row.do(ctx); err != nil {
 				return fmt.Errorf("%s: %w", row.name, err)

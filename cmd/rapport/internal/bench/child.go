@@ -56,7 +56,7 @@ func (x *run) spawn(ctx context.Context, dir, databaseURL, smtp string) (*child,
 			c.cmd.Env = append(c.cmd.Env, kv)
 		}
 	}
-	c.cmd.Env = append(c.cmd.Env, "RAPPORT_SITE_ID=bench", "RAPPORT_API_KEY="+password, "RAPPORT_APP_KEY="+c.key, "RAPPORT_WRITE_KEY="+c.write, "RAPPORT_ADMIN_KEY="+c.admin)
+	c.cmd.Env = append(c.cmd.Env, "RAPPORT_SITE_ID=bench", "RAPPORT_API_KEY="+password, "RAPPORT_APP_KEY="+c.key, "RAPPORT_WRITE_KEY="+c.write, "RAPPORT_ADMIN_KEY="+c.admin, "RAPPORT_IMPORT_HOSTS=127.0.0.1")
 	stderr, err := c.cmd.StderrPipe()
 	if err != nil {
 		return nil, err
