@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"rapport.example/internal/api"
 )
 
 // insideHeader marks calls that this process makes to itself; its value is known to nobody else.
@@ -76,4 +78,20 @@ func setClient(r *http.Request, text string) bool {
 	}
 	r.RemoteAddr = netip.AddrPortFrom(a, 0).String()
 	return true
+}
+
+// guessers counts requests of agents without a key that is good, as the mux counts those of its routes, and answers in place of
+// next when there are too many.
+func (s *server) guessers(l *api.Limiter, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		key := strings.TrimSpace(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+		if _, err := s.verifyAgent(r.Context(), key, r.RemoteAddr); err != nil {
+			if many := l.Refuse(w.Header(), r.RemoteAddr, s.now()); many != nil {
+				w.Header().Set("Retry-After", "1")
+				answer(w, http.StatusTooManyRequests, many.Error())
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -56,7 +56,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	pages.Handle(export.Path, export.NewHandler(s.db, export.NewSigner(s.db.Secret(), s.base), s.now, s.log))
 	pages.Handle("/e/", link.NewHandler(signer, s.reaction, s.now, s.log))
 	for _, path := range []string{"/mcp", "/mcp/"} {
-		pages.Handle(path, agents.Handler())
+		pages.Handle(path, s.guessers(limiter, agents.Handler()))
 	}
 	pages.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	pages.HandleFunc("GET /readyz", s.ready)

@@ -67,3 +67,34 @@ func TestAllowedAddresses(t *testing.T) {
 		}
 	})
 }
+
+// TestGuessedAgentKeys: whoever tries agent keys is turned away by their address; a good key from there goes on.
+func TestGuessedAgentKeys(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, o config.Serve) {
+		o.TrustedProxies, o.Limits, o.LimitOpen = "127.0.0.1", "vendor", 0.01
+		r := run(t, o)
+		for n, want := range []int{http.StatusUnauthorized, http.StatusTooManyRequests} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/mcp", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := behind{"agk_guess", "192.0.2.9"}.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := resp.Body.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if h := resp.Header; resp.StatusCode != want || h.Get("RateLimit-Limit") != "1" || (h.Get("Retry-After") != "") != (n == 1) || h.Get("X-Request-Id") == "" {
+				t.Errorf("try %d: %d %v, want %d", n+1, resp.StatusCode, resp.Header, want)
+			}
+		}
+		transport := &sdk.StreamableClientTransport{Endpoint: r.url + "/mcp", HTTPClient: &http.Client{Transport: behind{first.agent, "192.0.2.9"}}, DisableStandaloneSSE: true}
+		s, err := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, nil).Connect(t.Context(), transport, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close() // that it is there is what counts
+	})
+}
