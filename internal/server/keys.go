@@ -37,7 +37,9 @@ func (s *server) credentials(ctx context.Context) error {
 	}
 	stop, err := s.stream.Hear(keysTopic, func(data []byte) {
 		var m keysChanged
-		_ = json.Unmarshal(data, &m) // of a newer version, perhaps; what it says is read from the database anyway
+		if err := json.Unmarshal(data, &m); err != nil { // of a newer version, perhaps; what changed is read from the database
+			s.log.Debug("did not understand what another node said of keys", "error", err)
+		}
 		s.keys.Heard(m.Gone)
 	})
 	if err != nil {
