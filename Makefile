@@ -20,7 +20,7 @@ needs:
 	@./tools/needs postgres
 
 needs/e2e:
-	@./tools/needs node chromium
+	@./tools/needs postgres node chromium
 
 .cache/gotest: tools/gotest/main.go
 	@$(GO) build -C tools -o ../.cache/gotest ./gotest
