@@ -101,7 +101,7 @@ var errLong = errors.New("the row is too long")
 // capped fails once a row has taken more than it may.
 type capped struct {
 	r    io.Reader
-	left int // a read may go ahead of the row by a buffer
+	left int // of what the buffer behind it does not hold yet
 }
 
 // Read is part of io.Reader.
@@ -168,11 +168,12 @@ func short(s string) string {
 
 // Next is the next row, io.EOF behind the last. Other errors are the source's, or Invalid if the file is not what it should be.
 func (r *Rows) Next() (Row, error) {
-	r.cap.left = 2*MaxRow + r.buf.Buffered()
+	r.cap.left = 1 << 40
 	if r.json {
-		r.cap.left = 1 << 40 // readLine has a bound of its own
 		return r.line()
 	}
+	r.blank()
+	r.cap.left = 2 * MaxRow
 	cells, err := r.csv.Read()
 	var broken *csv.ParseError
 	switch {
@@ -200,6 +201,23 @@ func (r *Rows) Next() (Row, error) {
 	return out, nil
 }
 
+// blank passes over empty lines, which may be many and belong to no row.
+func (r *Rows) blank() {
+	for {
+		n := 0
+		switch b, _ := r.buf.Peek(2); { //nolint:errcheck // whoever reads on meets it
+		case len(b) > 0 && b[0] == '\n':
+			n = 1
+		case string(b) == "\r\n":
+			n = 2
+		default:
+			return
+		}
+		_, _ = r.buf.Discard(n) //nolint:errcheck // it is there
+		r.base, r.offset = r.base+int64(n), r.offset+int64(n)
+	}
+}
+
 // object is what a row of CSV says. Empty cells say nothing.
 func (r *Rows) object(cells []string) (value.Value, string) {
 	var b value.Builder
@@ -224,17 +242,11 @@ func (r *Rows) skip(reason string, args ...any) (Row, error) {
 	}
 	r.at(r.offset)
 	r.cap.left = 1 << 40
-	for blank := true; blank; { // empty lines belong to no row
-		n, text, err := r.readLine(nil)
-		r.offset += n
-		blank = len(bytes.TrimRight(text, "\r\n")) == 0
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return Row{}, err
-		}
+	n, _, err := r.readLine(nil)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return Row{}, err
 	}
+	r.offset += n
 	r.row++
 	r.at(r.offset)
 	return Row{Number: r.row, Bad: fmt.Sprintf(reason, args...)}, nil

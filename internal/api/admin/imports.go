@@ -167,24 +167,10 @@ func (s *Surface) beginImport(c *api.Call) error {
 
 // knownImport finds the import of the same print that is open, or is done since less than a day; nil if there is none.
 func (s *Surface) knownImport(c *api.Call, ws int64, in *ImportRequest) (*job.Job, error) {
-	all, err := s.o.Store.Jobs(c.R.Context(), ws, imports.Kind, maxImports)
-	if err != nil {
-		return nil, err
-	}
-	for i := range all {
-		j := &all[i]
-		if j.State == job.Failed || j.State == job.Done && in.Again {
-			continue
-		}
-		spec, _, err := imports.Read(j)
-		if err != nil {
-			return nil, err
-		}
-		if spec.Print == in.Print && spec.Size == in.Size {
-			return j, nil
-		}
-	}
-	return nil, nil
+	j, _, err := app.FindImport(c.R.Context(), s.o.Store, ws, func(j *job.Job, spec *imports.Spec) bool {
+		return spec.Print == in.Print && spec.Size == in.Size && j.State != job.Failed && !(j.State == job.Done && in.Again)
+	})
+	return j, err
 }
 
 // importJob finds the import in the path, or is NotFound.

@@ -2,10 +2,13 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 
 	"rapport.example/internal/api"
@@ -82,11 +85,55 @@ func (s *surface) orderImport(c *api.Call) error {
 	if err != nil {
 		return err
 	}
+	if key := c.R.Header.Get("Idempotency-Key"); key != "" {
+		sum := sha256.Sum256(fmt.Appendf(nil, "import %d %s", c.Credential.ID, key))
+		spec.Print = hex.EncodeToString(sum[:])
+		if known, err := s.orderedBefore(c, spec); known || err != nil {
+			return err
+		}
+	}
 	j, err := CreateImport(c.R.Context(), s.o.Store, s.o.Wake, c.Workspace, spec, job.Queued)
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, ImportAnswer{describeImport(&j, spec, &imports.Progress{})})
+}
+
+// orderedBefore answers an order that came before under its Idempotency-Key. It knows of an import until its file is forgotten; of two
+// orders in the same moment the second waits for the first, if they reach the same node.
+func (s *surface) orderedBefore(c *api.Call, spec *imports.Spec) (known bool, err error) {
+	j, before, err := FindImport(c.R.Context(), s.o.Store, c.Workspace, func(_ *job.Job, x *imports.Spec) bool { return x.Print == spec.Print })
+	if err != nil || j == nil {
+		return false, err
+	}
+	if !reflect.DeepEqual(&before, spec) {
+		return false, fault.New(fault.Conflict, "the Idempotency-Key was used for another request in the last 24 hours")
+	}
+	_, p, err := imports.Read(j)
+	if err != nil {
+		return false, err
+	}
+	c.W.Header().Set("Idempotent-Replayed", "true")
+	return true, c.JSON(http.StatusOK, ImportAnswer{describeImport(j, spec, &p)})
+}
+
+// FindImport finds the newest import that is meant, nil if there is none.
+func FindImport(ctx context.Context, store Exports, workspace int64, meant func(*job.Job, *imports.Spec) bool) (*job.Job, imports.Spec, error) {
+	const most = 1000
+	all, err := store.Jobs(ctx, workspace, imports.Kind, most)
+	if err != nil {
+		return nil, imports.Spec{}, err
+	}
+	for i := range all {
+		spec, _, err := imports.Read(&all[i])
+		if err != nil {
+			return nil, spec, err
+		}
+		if meant(&all[i], &spec) {
+			return &all[i], spec, nil
+		}
+	}
+	return nil, imports.Spec{}, nil
 }
 
 // importSpec checks an order, naming the field that is wrong.
