@@ -2,6 +2,7 @@ package api
 
 import (
 	"strconv"
+	"strings"
 
 	"rapport.example/internal/fault"
 )
@@ -37,9 +38,9 @@ func (c *Call) Limit(def, most int) (int, error) {
 	return int(min(n, int64(most))), nil
 }
 
-// QueryBool reads true, false, 1 or 0; false if the parameter is missing or empty.
+// QueryBool reads true, false, 1 or 0; false if the parameter is missing or empty. Python's True and False are these, too.
 func (c *Call) QueryBool(name string) (bool, error) {
-	switch c.Query(name) {
+	switch strings.ToLower(c.Query(name)) {
 	case "", "false", "0":
 		return false, nil
 	case "true", "1":

@@ -22,7 +22,11 @@ func (s *surface) page(c *api.Call, name string, def, most int, filter ...string
 		return page{}, err
 	}
 	p := page{list: api.List{Name: name, Workspace: c.Workspace, Filter: strings.Join(filter, "\x00")}, limit: limit}
-	pos, err := s.cursor.Decode(p.list, c.Query("start"))
+	start := c.Query("start")
+	if start == "" {
+		start = c.Query("next") // as a connector in use sends it back: it would read the first page for ever
+	}
+	pos, err := s.cursor.Decode(p.list, start)
 	if err != nil || pos == "" {
 		return p, err
 	}
