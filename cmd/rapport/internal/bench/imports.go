@@ -17,8 +17,8 @@ import (
 )
 
 // imports measures an import of as many new people as the option says, into a workspace with the definitions: from the order, with the
-// fetch and the check of the file, until all are applied. Each round has a server of its own. Memory is the most that the server has meanwhile, and how much of that it had
-// not before.
+// fetch and the check of the file, until all are applied. Each round has a server of its own. Memory is the most that the server has meanwhile; and how much more it is while
+// the second half is applied than before, which tells whether it grows with the file.
 func (x *run) imports(ctx context.Context) (err error) {
 	c, err := x.blank(ctx)
 	if err != nil {
@@ -30,12 +30,8 @@ func (x *run) imports(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, over()) }()
-	before, err := c.forget()
-	if err != nil {
-		return err
-	}
 	began := time.Now()
-	read, err := x.imported(ctx, c, url)
+	read, half, err := x.imported(ctx, c, url)
 	if err != nil {
 		return err
 	}
@@ -53,8 +49,8 @@ func (x *run) imports(ctx context.Context) (err error) {
 	}
 	x.r.add(key{"import: people", 0, "rows/s"}, float64(x.seed.people)/took.Seconds())
 	x.r.add(key{"import: fetching and checking the file", 0, "rows/s"}, float64(x.seed.people)/read.Seconds())
-	x.r.add(key{"import: peak memory of the server", 0, "MB"}, peak)
-	x.r.add(key{"import: memory beyond that at the start", 0, "MB"}, max(0, peak-before))
+	x.r.add(key{"import: peak memory of the server", 0, "MB"}, max(half, peak))
+	x.r.add(key{"import: more memory in the second half", 0, "MB"}, max(0, peak-half))
 	return nil
 }
 
@@ -76,11 +72,12 @@ func (x *run) blank(ctx context.Context) (*child, error) {
 	return c, nil
 }
 
-// imported orders an import and waits for its end. read is how long it took until the first row could be applied.
-func (x *run) imported(ctx context.Context, c *child, url string) (read time.Duration, err error) {
+// imported orders an import and waits for its end. read is how long it took until the first row could be applied, half the most memory
+// that the server had until half of them were; the most since then is counted anew.
+func (x *run) imported(ctx context.Context, c *child, url string) (read time.Duration, half float64, err error) {
 	order, err := json.Marshal(app.ImportRequest{Import: app.ImportOrder{Name: "people", DataFileURL: url, Type: "people", Identifier: "id"}})
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	var in app.ImportAnswer
 	began := time.Now()
@@ -90,21 +87,32 @@ func (x *run) imported(ctx context.Context, c *child, url string) (read time.Dur
 		switch in.Import.State {
 		case "imported":
 			if in.Import.RowsImported != x.seed.people {
-				return 0, fmt.Errorf("%d rows were imported, want %d", in.Import.RowsImported, x.seed.people)
+				return 0, 0, fmt.Errorf("%d rows were imported, want %d", in.Import.RowsImported, x.seed.people)
 			}
-			return read, nil
+			if half == 0 { // a small one is over at once
+				half, err = c.peak()
+			}
+			return read, half, err
 		case "failed":
-			return 0, fmt.Errorf("the import failed: %s", in.Import.Error)
+			return 0, 0, fmt.Errorf("the import failed: %s", in.Import.Error)
 		case "importing":
+			if half == 0 && 2*in.Import.RowsImported >= x.seed.people {
+				if half, err = c.peak(); err == nil {
+					_, err = c.forget()
+				}
+			}
 		default:
 			read = time.Since(began)
 		}
 		x.progress("import", int(in.Import.RowsImported), x.o.People)
-		if err = pause(ctx, 20*time.Millisecond); err == nil {
+		if err == nil {
+			err = pause(ctx, 20*time.Millisecond)
+		}
+		if err == nil {
 			err = c.app(ctx, http.MethodGet, path, nil, &in)
 		}
 	}
-	return 0, err
+	return 0, 0, err
 }
 
 // serve gives everybody as a CSV file, which it makes while it is fetched.
