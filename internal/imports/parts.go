@@ -53,7 +53,7 @@ type partReader interface {
 
 // stored is a file in the parts of a job. It holds one part at a time.
 type stored struct {
-	ctx  context.Context //nolint:containedctx // io.Reader has none, and this lives as long as one run of the job
+	ctx  context.Context // io.Reader has none, and this lives as long as one run of the job
 	task partReader
 	size int64
 	part int64 // that is held, -1 = none
@@ -104,7 +104,7 @@ var errSize = fault.New(fault.TooLarge, "the file is larger than %d bytes", MaxS
 
 // receiving cuts what is written to it into the parts of a job.
 type receiving struct {
-	ctx  context.Context //nolint:containedctx // as in stored
+	ctx  context.Context // as in stored
 	task *job.Task
 	size int64
 	held []byte

@@ -230,7 +230,7 @@ func TestKinds(t *testing.T) {
 			{imports.Spec{Type: imports.Events, Identifier: "id", Mode: imports.All}, "id,id\n", job.Failed, "two columns are named id"},
 			{imports.Spec{Type: imports.Events, Identifier: "id", Mode: imports.All}, "", job.Failed, "the file is empty: its first line must name the columns"},
 		} {
-			k := job.Key{}
+			var k job.Key
 			if c.spec.URL == "" {
 				k = w.upload(t, &c.spec, c.file)
 			} else {
