@@ -29,7 +29,7 @@ type Options struct {
 }
 
 // Rows names what can be measured, in the order in which it is.
-var Rows = []string{"ceiling", "events", "batch", "alone", "mail", "identify", "pipelines", "merges", "search", "export", "import", "timers"}
+var Rows = []string{"ceiling", "events", "batch", "alone", "mail", "identify", "pipelines", "merges", "reads", "search", "export", "import", "timers"}
 
 // Validate names the first option at fault, in an error of kind Invalid.
 func (o *Options) Validate() error {
@@ -85,7 +85,7 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	}
 	x := &run{o: o, dir: dir, r: newReport(&o, dir), ceilings: map[int]float64{}, seed: &traffic{people: int64(o.People)}}
 	defer func() { err = errors.Join(err, x.close(), os.RemoveAll(dir)) }() // the clean-up runs though the caller has gone
-	if x.wants("ceiling", "events", "batch", "mail", "identify", "pipelines", "merges", "search", "export") {
+	if x.wants("ceiling", "events", "batch", "mail", "identify", "pipelines", "merges", "reads", "search", "export") {
 		if err := x.start(ctx); err != nil {
 			return nil, err
 		}
@@ -137,7 +137,7 @@ func (x *run) round(ctx context.Context) error {
 	for _, row := range []struct {
 		name string
 		do   func(context.Context) error
-	}{{"batch", x.batch}, {"alone", x.storeAlone}, {"mail", x.mail}, {"identify", x.identify}, {"pipelines", x.pipelines}, {"merges", x.merges}, {"search", x.search}, {"export", x.export}, {"import", x.imports}} {
+	}{{"batch", x.batch}, {"alone", x.storeAlone}, {"mail", x.mail}, {"identify", x.identify}, {"pipelines", x.pipelines}, {"merges", x.merges}, {"reads", x.reads}, {"search", x.search}, {"export", x.export}, {"import", x.imports}} {
 		if x.wants(row.name) {
 			if err := row.do(ctx); err != nil {
 				return fmt.Errorf("%s: %w", row.name, err)

@@ -92,6 +92,8 @@ var goals = []goal{
 	{"acknowledgement p99", 64, false, 10, 10},
 	{"lag to applied p99", 0, false, 500, 500},
 	{"event to SMTP p99", 0, false, 250, 250},
+	{"attribute reads beside half the ingestion: p99", 0, false, 5, 5},
+	{"what reads cost ingestion", 0, false, 20, 20},
 	{"CPU with a million waiting timers", 0, false, 2, 2},
 }
 
