@@ -32,6 +32,20 @@ func (s *Spec) Op(fields value.Value) (kind ingest.Kind, payload any, bad string
 	}
 }
 
+// needs names the members without which a row says nothing.
+func (s *Spec) needs() []string {
+	switch s.Type {
+	case Events:
+		return []string{s.Identifier, "name"}
+	case Objects:
+		return []string{"object_id"}
+	case Relationships:
+		return []string{s.Identifier, "object_id"}
+	default:
+		return []string{s.Identifier}
+	}
+}
+
 // by reads whom a row is about.
 func (s *Spec) by(fields value.Value) (ingest.By, string) {
 	v := fields.Get(s.Identifier)

@@ -139,6 +139,11 @@ func (r *Rows) header() error {
 		}
 		r.head = append(r.head, name)
 	}
+	for _, name := range r.spec.needs() {
+		if !slices.Contains(r.head, name) {
+			return fault.New(fault.Invalid, "no column is named %s", name)
+		}
+	}
 	for from := range r.spec.Map {
 		if !slices.ContainsFunc(cells, func(c string) bool { return strings.TrimSpace(c) == from }) {
 			return fault.Field("map", "names the column %s, which the file has not", short(from))

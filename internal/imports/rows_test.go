@@ -130,8 +130,9 @@ func TestNoFile(t *testing.T) {
 		"[{\"id\":1}]":       "one JSON list",
 		"id,a,a\n":           "two columns are named a",
 		"id,\"a\n":           "is not CSV",
+		"Id,a\n1,2\n":        "no column is named id",
 		"id,x\xff\n":         "not UTF-8",
-		strings.Repeat("a,", MaxColumns+1) + "\n":            "more than 1000 columns",
+		strings.Repeat("id,", MaxColumns+1) + "\n":           "more than 1000 columns",
 		"id,a\n" + strings.Repeat("1,\"x\"y\n", maxBroken+1): "more than 1000 rows are not CSV",
 	} {
 		_, err := read(&Spec{Type: People, Identifier: "id", Mode: All}, text(file))

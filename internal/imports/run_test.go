@@ -32,8 +32,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // world has jobs whose clock only the test moves.
 type world struct {
 	*apitest.World
-	mu sync.Mutex
-	ms int64
+	mu      sync.Mutex
+	ms      int64
+	applied func(context.Context, ingest.Position) error // as imports.Options has it
 }
 
 func each(t *testing.T, fn func(t *testing.T, w *world)) {
@@ -42,6 +43,7 @@ func each(t *testing.T, fn func(t *testing.T, w *world)) {
 		w := &world{ms: apitest.Start.UnixMilli()}
 		o.Now = w.now
 		w.World = apitest.New(t, storetest.Open(t, o))
+		w.applied = w.Applied
 		fn(t, w)
 	})
 }
@@ -63,7 +65,7 @@ func (w *world) node(t *testing.T, owner string, db job.Store, log imports.Log, 
 	t.Helper()
 	k := imports.Job(imports.Options{
 		Log: log, Requests: w.DB, Fetch: fetch, Route: func(int64) (int32, bool) { return 0, true },
-		Caught: func(ctx context.Context, ws int64) { w.Fresh(ctx, ws) }, Applied: w.Applied, Now: w.Now,
+		Caught: func(ctx context.Context, ws int64) { w.Fresh(ctx, ws) }, Applied: w.applied, Now: w.Now,
 	})
 	r := job.NewRunner(job.Options{Store: db, Kinds: []job.Kind{k}, Owner: owner, Now: w.now, Logger: slog.New(slog.DiscardHandler), Poll: 5 * time.Millisecond})
 	r.Start()
@@ -339,4 +341,53 @@ func TestTakeover(t *testing.T) {
 			})
 		})
 	}
+}
+
+// troubled is a log that fails now and then, once with the ops stored nevertheless.
+type troubled struct {
+	imports.Log
+	n int
+}
+
+func (l *troubled) Append(ctx context.Context, partition int32, ops ...ingest.Op) (ingest.Position, error) {
+	down := fault.New(fault.Unavailable, "the log is down")
+	switch l.n++; l.n {
+	case 1, 3:
+		return ingest.Position{}, down
+	case 4:
+		_, err := l.Log.Append(ctx, partition, ops...)
+		return ingest.Position{}, errors.Join(err, down)
+	}
+	return l.Log.Append(ctx, partition, ops...)
+}
+
+// TestTrouble: an import waits while the log is down or the engine is behind. A batch of which it is not known whether it is stored is
+// sent again and counts once.
+func TestTrouble(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, w *world) {
+		const rows = 1200
+		var file strings.Builder
+		file.WriteString("id,name\n")
+		want := map[string]int{}
+		for i := range rows {
+			fmt.Fprintf(&file, "1,e%d\n", i)
+			want[fmt.Sprintf("e%d", i)] = 1
+		}
+		behind := 3
+		w.applied = func(ctx context.Context, pos ingest.Position) error {
+			if behind--; behind >= 0 {
+				return errors.New("not applied in time")
+			}
+			return w.World.Applied(ctx, pos)
+		}
+		w.node(t, "a", w.DB, &troubled{Log: w}, nil)
+		j, p := w.wait(t, w.upload(t, &imports.Spec{Type: imports.Events, Identifier: "id", Mode: imports.All}, file.String()))
+		if j.State != job.Done || j.Attempts != 1 || p.Applied != rows {
+			t.Errorf("%+v %+v", j, p)
+		}
+		if diff := cmp.Diff(want, w.activities(t, event.Track)); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
 }
