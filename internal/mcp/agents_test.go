@@ -93,7 +93,7 @@ func TestRecord(t *testing.T) {
 	var w struct {
 		AuditID string `json:"audit_id"`
 	}
-	use(t, s, "upsert_person", m{"id": "ada@example.com", "id_type": "email", "attributes": m{"plan": "secret plan"}}, &w)
+	use(t, s, "upsert_person", m{"id": "zoe@example.com", "id_type": "email", "attributes": m{"plan": "secret plan"}}, &w)
 	use(t, s, "upsert_person", m{"id": "ada", "attributes": m{"unsubscribed": false}}, nil)
 	use(t, s, "track_event", m{"id": "ada", "name": "x", "dry_run": true}, &write{})
 	use(t, s, "track_event", m{"id": "../../../admin", "name": "x"}, nil)
@@ -112,7 +112,7 @@ func TestRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, word := range []string{"ada", "eve@", "secret plan", "nobody"} {
+		for _, word := range []string{"zoe", "eve@", "secret plan", "nobody"} {
 			if bytes.Contains(raw, []byte(word)) {
 				t.Errorf("an entry holds %q: %s", word, raw)
 			}

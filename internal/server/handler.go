@@ -14,6 +14,7 @@ import (
 	"rapport.example/internal/api/app"
 	"rapport.example/internal/api/pipelines"
 	"rapport.example/internal/api/track"
+	"rapport.example/internal/center"
 	"rapport.example/internal/definition"
 	"rapport.example/internal/export"
 	"rapport.example/internal/ingest"
@@ -54,6 +55,9 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	}
 	pages := http.NewServeMux()
 	pages.Handle(export.Path, export.NewHandler(s.db, export.NewSigner(s.db.Secret(), s.base), s.now, s.log))
+	pages.Handle(center.Path, center.NewHandler(center.Options{
+		Store: s.db, Signer: center.NewSigner(s.db.Secret(), s.base), Change: s.choose, Fresh: s.fresh.Fresh, Now: s.now, Log: s.log,
+	}))
 	pages.Handle("/e/", link.NewHandler(signer, s.reaction, s.now, s.log))
 	for _, path := range []string{"/mcp", "/mcp/"} {
 		pages.Handle(path, s.guessers(limiter, agents.Handler()))
@@ -102,6 +106,15 @@ func ceiling() api.Route {
 // reaction makes an op of an open, a click or an unsubscribe.
 func (s *server) reaction(ctx context.Context, ws int64, m ingest.MetricPayload) error {
 	return s.append(ctx, ws, ingest.FromLink, ingest.Metric, m)
+}
+
+// choose carries out what somebody chose in the subscription center.
+func (s *server) choose(ctx context.Context, ws int64, p ingest.IdentifyPayload) error {
+	if err := s.append(ctx, ws, ingest.FromLink, ingest.Identify, p); err != nil {
+		return err
+	}
+	s.fresh.Fresh(ctx, ws) // the page shows it; should it take longer, then a moment later
+	return nil
 }
 
 func (s *server) verifyAgent(_ context.Context, key, from string) (mcp.Caller, error) {

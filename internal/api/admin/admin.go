@@ -104,6 +104,7 @@ func (s *Surface) Routes() []api.Route {
 		get("rejections", RejectionsAnswer{}, s.rejections, "Lists what was accepted and not applied, newest first."),
 		get("unmailable/{address}", UnmailableAnswer{}, s.unmailable, "Tells what keeps an address from being mailed."),
 		addUnmailable, removeUnmailable,
+		get("data_index", DataIndexAnswer{}, s.dataIndex, "Lists what attributes or events are for, by name."),
 		get("forms", FormsAnswer{}, s.forms, "Lists the forms that were submitted, by id."),
 		get("mailbox", MailboxAnswer{}, s.mailbox, "Lists the mails of the development mailbox, newest first."),
 		get("mailbox/{id}", MailMessage{}, s.mail, "Reads a mail of the development mailbox."),

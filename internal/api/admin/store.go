@@ -19,6 +19,7 @@ type Store interface {
 	Imports
 	app.Objects
 	Agents
+	app.DataIndex
 	Reports
 	Addresses
 	Workspaces(ctx context.Context) ([]workspace.Workspace, error)

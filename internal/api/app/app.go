@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"rapport.example/internal/api"
+	"rapport.example/internal/center"
 	"rapport.example/internal/export"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/id"
@@ -48,19 +49,20 @@ const StaleHeader = "X-Rapport-Stale"
 
 // Routes is the surface's table.
 func Routes(o Options) []api.Route {
-	s := &surface{o: o, cursor: api.NewCursor(o.Secret), links: export.NewSigner(o.Secret, o.BaseURL)}
+	s := &surface{o: o, cursor: api.NewCursor(o.Secret), links: export.NewSigner(o.Secret, o.BaseURL), centers: center.NewSigner(o.Secret, o.BaseURL)}
 	var all []api.Route
-	for _, part := range [][]api.Route{s.sends(), s.people(), s.segmentRoutes(), s.searchRoutes(), s.objectRoutes(), s.exportRoutes(), s.importRoutes(), s.others(), s.actionRoutes(), s.transactionalRoutes(), s.senderRoutes(), s.topicRoutes(), later()} {
+	for _, part := range [][]api.Route{s.sends(), s.people(), s.segmentRoutes(), s.searchRoutes(), s.objectRoutes(), s.exportRoutes(), s.importRoutes(), s.others(), s.actionRoutes(), s.transactionalRoutes(), s.senderRoutes(), s.topicRoutes(), {s.centerRoute()}, s.dataIndexRoutes(), later()} {
 		all = append(all, part...)
 	}
 	return all
 }
 
 type surface struct {
-	o      Options
-	cursor *api.Cursor
-	links  *export.Signer
-	naming sync.Mutex // one new segment at a time, so that two get two slugs
+	o       Options
+	cursor  *api.Cursor
+	links   *export.Signer
+	centers *center.Signer
+	naming  sync.Mutex // one new segment at a time, so that two get two slugs
 }
 
 // get declares a read of the App API.

@@ -71,8 +71,6 @@ GET,POST reporting_webhooks
 GET,PUT,DELETE reporting_webhooks/{webhook_id}
 GET esp/search_suppression/{email} esp/suppression/{type} esp/domains/{domain}/suppression/{type}
 POST,DELETE esp/suppression/{type}/{email}
-GET subscription_center/{customer_id}/token
-POST data_index/attributes data_index/events
 POST live_notifications/start live_notifications/update live_notifications/end
 GET live_notifications/{instance_id}
 GET assets assets/folders

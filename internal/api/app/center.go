@@ -1,0 +1,26 @@
+package app
+
+import (
+	"net/http"
+
+	"rapport.example/internal/api"
+)
+
+// CenterAnswer is a link to the page where a person chooses topics, good for a day.
+type CenterAnswer struct {
+	Token string `json:"token"`
+	URL   string `json:"url"`
+}
+
+func (s *surface) centerRoute() api.Route {
+	return s.get("/v1/subscription_center/{customer_id}/token", CenterAnswer{}, s.center, "Makes a link to the page where a person chooses topics.")
+}
+
+func (s *surface) center(c *api.Call) error {
+	d, err := s.person(c)
+	if err != nil {
+		return err
+	}
+	token, url := s.centers.Link(c.Workspace, d.CIO, c.Now)
+	return c.JSON(http.StatusOK, CenterAnswer{token, url})
+}
