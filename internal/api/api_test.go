@@ -242,6 +242,22 @@ func TestQuery(t *testing.T) {
 	}
 }
 
+// TestPlainQuery: text that no database of ours holds is refused on the App API before a handler sees it.
+func TestPlainQuery(t *testing.T) {
+	t.Parallel()
+	r := route("GET", "/v1/x", AppErrors, echo)
+	r.Auth = AppKey
+	m := newMux(t, Options{Keys: newKeys(t, tenants())}, r)
+	for query, want := range map[string]string{
+		"?a=b&a=c": "", "": "", "?a=%C3%BC": "", "?a=%00": "a: must be UTF-8 without NUL", "?z=%00&b=ok&b=%ff": "b: must be UTF-8 without NUL", "?a=\xff": "a: must be UTF-8 without NUL",
+	} {
+		w := do(t, m, "GET", "/v1/x"+query, "", "Authorization", "Bearer app")
+		if body := w.Body.String(); want == "" && w.Code != 200 || want != "" && (w.Code != 400 || !strings.Contains(body, want)) {
+			t.Errorf("%q: %d %s, want %q", query, w.Code, body, want)
+		}
+	}
+}
+
 func TestDecode(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{

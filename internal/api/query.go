@@ -1,8 +1,11 @@
 package api
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"rapport.example/internal/fault"
 )
@@ -13,6 +16,25 @@ func (c *Call) Query(name string) string {
 		c.query = c.R.URL.Query()
 	}
 	return c.query.Get(name)
+}
+
+// plainQuery refuses what no text that is kept can be: NUL, which PostgreSQL does not hold, and what is not UTF-8. No handler then has
+// to think of it.
+func (c *Call) plainQuery() error {
+	if c.R.URL.RawQuery == "" {
+		return nil
+	}
+	if c.query == nil {
+		c.query = c.R.URL.Query()
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.query)) {
+		for _, v := range c.query[name] {
+			if strings.ContainsRune(v, 0) || !utf8.ValidString(v) {
+				return fault.Field(clean(name), "must be UTF-8 without NUL")
+			}
+		}
+	}
+	return nil
 }
 
 // QueryInt reads a whole number between least and most; def if the parameter is missing or empty.

@@ -151,6 +151,12 @@ func (m *Mux) serve(c *Call) {
 		m.failed(c, err)
 		return
 	}
+	if c.Route.Auth == AppKey {
+		if err := c.plainQuery(); err != nil {
+			m.failed(c, err)
+			return
+		}
+	}
 	if c.Route.MaxBody > 0 {
 		buf := m.bodies.Get().(*[]byte)
 		defer func() {

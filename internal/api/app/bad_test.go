@@ -403,7 +403,9 @@ func TestOddInput(t *testing.T) {
 			one := regexp.MustCompile(`\{\w+\}`)
 			for _, odd := range oddValues {
 				send(&r, one.ReplaceAllLiteralString(r.Path, odd), "{}")
-				for _, q := range queries {
+			}
+			for _, q := range queries {
+				for _, odd := range []string{"%00", "-1", "99999999999999999999", oddValues[7], "%7B%7D", "%F0%9F%98%80"} {
 					send(&r, one.ReplaceAllLiteralString(r.Path, "1")+"?"+q+"="+odd, "{}")
 				}
 			}
