@@ -32,7 +32,7 @@ type sqliteDB struct {
 	path  string
 	free  chan *sqliteConn // holds the write connection while nobody uses it
 	done  chan struct{}    // closed when the write connection is
-	reads *sql.DB
+	reads *prepared
 	log   *slog.Logger
 }
 
@@ -65,7 +65,7 @@ func openSQLite(ctx context.Context, dir string, log *slog.Logger) (*sqliteDB, e
 	}
 	reads.SetMaxOpenConns(readers)
 	reads.SetMaxIdleConns(readers)
-	db := &sqliteDB{path: path, free: make(chan *sqliteConn, 1), done: make(chan struct{}), reads: reads, log: log}
+	db := &sqliteDB{path: path, free: make(chan *sqliteConn, 1), done: make(chan struct{}), reads: &prepared{db: reads, stmts: map[string]*sql.Stmt{}}, log: log}
 	db.free <- w
 	if err := reads.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open a reader: %w", err), db.close())
@@ -104,7 +104,7 @@ func (db *sqliteDB) dialect() *dialect { return &onSQLite }
 func (db *sqliteDB) close() error {
 	w := <-db.free
 	close(db.done)
-	return errors.Join(db.reads.Close(), w.close())
+	return errors.Join(db.reads.close(), w.close())
 }
 
 func (db *sqliteDB) write(ctx context.Context, fn func(conn) error) error {
@@ -124,7 +124,7 @@ func (db *sqliteDB) query(ctx context.Context, text string, args []any, scan fun
 }
 
 func (db *sqliteDB) snapshot(ctx context.Context, fn func(querier) error) error {
-	tx, err := db.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := db.reads.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return fmt.Errorf("begin reading: %w", err)
 	}
@@ -154,36 +154,6 @@ func (db *sqliteDB) transient(err error) bool {
 func sqliteUnique(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && (e.Code() == lib.SQLITE_CONSTRAINT_UNIQUE || e.Code() == lib.SQLITE_CONSTRAINT_PRIMARYKEY)
-}
-
-// sqliteReader reads through database/sql.
-type sqliteReader struct {
-	q interface {
-		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	}
-}
-
-func (s sqliteReader) query(ctx context.Context, text string, args []any, scan func(row) error) error {
-	rows, err := s.q.QueryContext(ctx, text, args...)
-	if err != nil {
-		return fmt.Errorf("query: %w", err)
-	}
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return errors.Join(err, rows.Close()) //nolint:sqlclosecheck // closed before the next statement on the same connection
-		}
-	}
-	return errors.Join(rows.Err(), rows.Close())
-}
-
-func (s sqliteReader) querySet(ctx context.Context, text string, rows set, scan func(row) error) error {
-	return pieces(text, rows, func(sql string, args []driver.NamedValue) error {
-		all := make([]any, len(args))
-		for i := range args {
-			all[i] = args[i].Value
-		}
-		return s.query(ctx, sql, all, scan)
-	})
 }
 
 // pieces calls run for each piece of rows, with the same args slice.
