@@ -43,6 +43,7 @@ type batch struct {
 	events     map[idKey]int64                 // when the events whose ids are known were received
 	forms      map[FormRef]*Form
 	changed    map[FormRef]bool // forms to write
+	optouts    map[Optout]bool  // whether they are, from now on
 	things
 	c Changes
 }
@@ -103,7 +104,7 @@ func (p *partition) newBatch() *batch {
 		deliveries: map[DeliveryRef]*delivery.Delivery{}, timers: map[timerKey]int64{}, heaps: map[*tenant]*timerHeap{}, history: map[historyKey][]event.Activity{},
 		past: map[person.Ref][]event.Activity{}, nobodys: map[person.Key][]event.Activity{}, unread: map[person.Key]bool{}, unheld: map[person.Key]int{},
 		publics: map[DeliveryKey]*delivery.Delivery{}, events: map[idKey]int64{}, forms: map[FormRef]*Form{}, changed: map[FormRef]bool{},
-		things: newThings(),
+		optouts: map[Optout]bool{}, things: newThings(),
 	}
 }
 

@@ -51,6 +51,7 @@ func (b *batch) absorb(w *work, p, s *subject) error {
 	b.receiveDevices(w.now, p, s)
 	relations := b.receiveRelations(w, p, s)
 	b.receiveJourneys(w, p, s)
+	b.receiveOptouts(p, s)
 	b.receiveDeliveries(p, s)
 	for _, m := range s.doc.Segments {
 		seg := p.t.set.Segment(m.Segment)

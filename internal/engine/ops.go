@@ -130,6 +130,13 @@ func (w *work) read() error {
 		}
 		w.want(pl.By)
 		w.do = func(b *batch, w *work) error { return b.refused(w, pl) }
+	case ingest.Optouts:
+		pl, err := ingest.Decode[ingest.OptoutPayload](w.op)
+		if err != nil {
+			return err
+		}
+		w.want(pl.By)
+		w.do = func(b *batch, w *work) error { return b.optout(w, pl) }
 	default:
 		return fmt.Errorf("op %s has the unknown kind %d", w.op.ID, w.op.Kind)
 	}

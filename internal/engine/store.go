@@ -128,7 +128,15 @@ type AnonymousRef struct {
 // ActivityRef names an activity.
 type ActivityRef struct{ Workspace, Seq int64 }
 
-// Move says that a person's deliveries are another's from now on.
+// Optout says that a person wants nothing from a sender, as a phone number, over a channel.
+type Optout struct {
+	Workspace int64
+	Person    uint32
+	Channel   string // sms or whatsapp
+	From      string
+}
+
+// Move says that a person's deliveries and opt-outs are another's from now on.
 type Move struct {
 	Workspace int64
 	From, To  uint32
@@ -199,6 +207,9 @@ type Changes struct {
 	EventIDs       []EventID    // one that is there is known from Received on
 	Requests       []Request    // inserted, or replaced by key
 	Unmailable     []Unmailable // one that is there stays
+	EarlyOptouts   []Optout     // deleted before Moves, which moves them too
+	DropOptouts    []Optout     // after Moves
+	PutOptouts     []Optout
 	Suppress       []Suppression
 	Unsuppress     []Suppression
 }

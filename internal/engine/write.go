@@ -51,6 +51,7 @@ func (b *batch) write(ctx context.Context, tx Tx) error {
 	}
 	b.c.PutForms = b.formsOf()
 	b.thingsOf()
+	b.optoutsOf()
 	b.countersOf()
 	pieces, err := b.p.pieces.changed()
 	if err != nil {
@@ -88,5 +89,6 @@ func (c *Changes) empty() bool {
 		len(c.PutPeople) == 0 && len(c.Activities) == 0 && len(c.Decisions) == 0 && len(c.DropJourneys) == 0 && len(c.PutJourneys) == 0 &&
 		len(c.DropTimers) == 0 && len(c.PutTimers) == 0 && len(c.NewDeliveries) == 0 && len(c.PutDeliveries) == 0 && len(c.Pieces) == 0 &&
 		len(c.Definitions) == 0 && len(c.PutForms) == 0 && len(c.PutObjects) == 0 && len(c.DropObjects) == 0 && len(c.PutRelations) == 0 && len(c.DropRelations) == 0 &&
-		len(c.DropVisits) == 0 && len(c.EventIDs) == 0 && len(c.Requests) == 0 && len(c.Suppress) == 0 && len(c.Unmailable) == 0 && len(c.Unsuppress) == 0
+		len(c.DropVisits) == 0 && len(c.EventIDs) == 0 && len(c.Requests) == 0 && len(c.Suppress) == 0 && len(c.Unmailable) == 0 && len(c.Unsuppress) == 0 &&
+		len(c.EarlyOptouts) == 0 && len(c.DropOptouts) == 0 && len(c.PutOptouts) == 0
 }

@@ -52,6 +52,7 @@ const (
 	Unrelate     Kind = 19 // and dropped
 	Form         Kind = 20 // a form submitted
 	Refused      Kind = 21 // a message that was answered as if taken, and is not applied
+	Optouts      Kind = 22 // what somebody does not want to get, and from whom
 )
 
 // Surface says where an op came in. The values are stored: never renumber.

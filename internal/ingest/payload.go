@@ -90,6 +90,17 @@ type (
 	PersonPayload struct {
 		By By `json:"by"`
 	}
+	// OptoutPayload changes the opt-outs that it names.
+	OptoutPayload struct {
+		By      By       `json:"by"`
+		Optouts []Optout `json:"optouts"`
+	}
+	// Optout is a sender, as the phone number that messages come from, from whom somebody wants nothing, or something again.
+	Optout struct {
+		Channel string `json:"channel"`
+		From    string `json:"from"`
+		Out     bool   `json:"out,omitempty"`
+	}
 	// MergePayload makes Secondary a part of Primary. As an Alias, Secondary may be an anonymous id instead: if it is an ID that
 	// nobody has, Primary receives it.
 	MergePayload struct {

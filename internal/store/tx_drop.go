@@ -43,6 +43,7 @@ func dropPeopleBulk(c *engine.Changes) []bulk {
 func dropBulk(c *engine.Changes) []bulk {
 	refs := refSet(col(c.DropPeople, func(d engine.DropPerson) person.Ref { return d.Ref }))
 	return []bulk{
+		{`DELETE FROM optouts WHERE (workspace, person) IN ({rows})`, refs},
 		{dropActivities, set{refs[0], col(c.DropPeople, func(d engine.DropPerson) int64 { return d.LastActivity })}},
 		{dropDecisions, set{refs[0], col(c.DropPeople, func(d engine.DropPerson) int64 { return d.LastDecision })}},
 		{`DELETE FROM timers WHERE (workspace, person) IN ({rows})`, refs},

@@ -26,7 +26,7 @@ func (t *tx) Write(ctx context.Context, c *engine.Changes) error {
 	for _, part := range [...]func(*engine.Changes) []bulk{
 		workspaceBulk, keyBulk, func(*engine.Changes) []bulk { return peopleBulk(docs, blobs) }, nobodysBulk, historyBulk,
 		journeyBulk, timerBulk, deliveryBulk, pieceBulk, definitionBulk, formBulk, objectBulk, requestBulk, unmailableBulk, suppressBulk,
-		dropPeopleBulk, moveBulk, dropBulk,
+		dropPeopleBulk, moveBulk, optoutBulk, dropBulk,
 	} {
 		for _, b := range part(c) {
 			if b.rows.len() > 0 {

@@ -51,7 +51,7 @@ const StaleHeader = "X-Rapport-Stale"
 func Routes(o Options) []api.Route {
 	s := &surface{o: o, cursor: api.NewCursor(o.Secret), links: export.NewSigner(o.Secret, o.BaseURL), centers: center.NewSigner(o.Secret, o.BaseURL)}
 	var all []api.Route
-	for _, part := range [][]api.Route{s.sends(), s.people(), s.segmentRoutes(), s.searchRoutes(), s.objectRoutes(), s.exportRoutes(), s.importRoutes(), s.others(), s.actionRoutes(), s.transactionalRoutes(), s.senderRoutes(), s.topicRoutes(), {s.centerRoute()}, s.dataIndexRoutes(), later()} {
+	for _, part := range [][]api.Route{s.sends(), s.people(), s.segmentRoutes(), s.searchRoutes(), s.objectRoutes(), s.exportRoutes(), s.importRoutes(), s.others(), s.actionRoutes(), s.transactionalRoutes(), s.senderRoutes(), s.topicRoutes(), s.optoutRoutes(), {s.centerRoute()}, s.dataIndexRoutes(), later()} {
 		all = append(all, part...)
 	}
 	return all

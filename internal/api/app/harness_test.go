@@ -148,6 +148,10 @@ func changes(tb testing.TB) *engine.Changes {
 		Ref: person.Ref{Workspace: 2, Ordinal: 1}, CIO: "cccccccccccccccc", ID: "1", Email: "ada@example.com", Created: start, LastActivity: 1,
 	}}
 	c.PutPeople = docs
+	for _, o := range []engine.Optout{{Workspace: 1, Person: 1}, {Workspace: 1, Person: 2}, {Workspace: 2, Person: 1}} {
+		o.Channel, o.From = "sms", "+15550100007"
+		c.PutOptouts = append(c.PutOptouts, o)
+	}
 	for _, d := range docs {
 		for _, k := range d.Keys() {
 			c.PutKeys = append(c.PutKeys, engine.KeyRow{Key: k, Person: d.Ordinal})

@@ -49,8 +49,6 @@ GET campaigns/{campaign_id}/actions/{action_id}/metrics campaigns/{campaign_id}/
 GET broadcasts/{broadcast_id}/triggers
 GET broadcasts/{broadcast_id}/metrics broadcasts/{broadcast_id}/metrics/links
 GET broadcasts/{broadcast_id}/actions/{action_id}/metrics broadcasts/{broadcast_id}/actions/{action_id}/metrics/links
-GET,PUT customers/{customer_id}/optouts
-GET optouts
 GET,POST newsletters
 GET,DELETE newsletters/{newsletter_id}
 POST newsletters/{newsletter_id}/send newsletters/{newsletter_id}/schedule newsletters/{newsletter_id}/language

@@ -29,6 +29,7 @@ type Store interface {
 	Searches
 	Objects
 	Exports
+	Optouts
 	Timelines
 	// Delivery is nil if there is none of this public id.
 	Delivery(ctx context.Context, workspace int64, public string) (*delivery.Delivery, error)

@@ -125,6 +125,9 @@ func (r *running) secretsOf(t *testing.T) []string {
 	}
 	r.identify(t, first, id, `{"anonymous_id":"last-visitor-grace"}`)
 	entity(`{"type":"person","action":"identify","identifiers":{"phone":"+15554711001"},"attributes":{"last_name":"Grace-attribute"}}`)
+	if status, said := r.call(t, first.app, http.MethodPut, "/v1/customers/"+id+"/optouts", `{"optouts":[{"from":"Grace-sender","optout":true}]}`); status != http.StatusNoContent {
+		t.Fatalf("an opt-out: %d %s", status, said)
+	}
 	entity(`{"type":"person","action":"add_relationships","identifiers":{"id":"` + id + `"},"cio_relationships":[{"identifiers":{"object_type_id":"1","object_id":"other"},"relationship_attributes":{"role":"Grace-role"}}]}`)
 	event("signed_up", `{"token":"Grace-event-data"}`)
 	event("grace-event-name", `{"a":{"b":"Grace-event-data"}}`)
@@ -144,7 +147,7 @@ func (r *running) secretsOf(t *testing.T) []string {
 	r.identify(t, first, "cio_"+cio[0], `{"id":"customer-4712"}`) // and a former id
 	return []string{
 		"customer-4711", "customer-4712", "grace.secret", "grace.second", "grace.elsewhere", "device-token-of-grace", "Grace-attribute", "Grace-renamed",
-		"Grace-nested", "Grace-event-data", "grace-event-name", "Grace-device", "Grace-message-data", "Grace-unkept", "visitor-grace", "Grace-role", "Grace Elsewhere", cio[0], "5554711",
+		"Grace-nested", "Grace-event-data", "grace-event-name", "Grace-device", "Grace-message-data", "Grace-unkept", "visitor-grace", "Grace-role", "Grace-sender", "Grace Elsewhere", cio[0], "5554711",
 	}
 }
 
@@ -169,7 +172,7 @@ func TestRemoval(t *testing.T) {
 					}
 				}
 				before := strings.Join(holding(t, db, o, secrets), "\n")
-				for _, table := range []string{"people", "identifiers", "activities", "deliveries", "mailbox", "archives", "relationships"} {
+				for _, table := range []string{"people", "identifiers", "activities", "deliveries", "mailbox", "archives", "relationships", "optouts"} {
 					if !strings.Contains(before, table+".") {
 						t.Errorf("before: nothing in %s; the scan sees:\n%s", table, before)
 					}
