@@ -35,7 +35,7 @@ func (p *prepared) of(ctx context.Context, text string) (*sql.Stmt, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if other := p.stmts[text]; other != nil || len(p.stmts) >= maxPrepared { // somebody else was quicker
-		return other, s.Close()
+		return other, s.Close() //nolint:sqlclosecheck // it is kept otherwise
 	}
 	p.stmts[text] = s
 	return s, nil
@@ -54,7 +54,7 @@ func (p *prepared) close() error {
 
 // QueryContext runs a statement on any connection of the pool.
 func (p *prepared) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	s, err := p.of(ctx, text)
+	s, err := p.of(ctx, text) //nolint:sqlclosecheck // kept prepared
 	if err != nil {
 		return nil, err
 	}
