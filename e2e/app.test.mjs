@@ -13,15 +13,10 @@ import { start, keys, root, until } from './harness.mjs';
 
 // What the vendor's client can ask for and the server answers 501. A method that is built is taken out and gets a case.
 const missing = new Set(`
-  sendPush sendSMS sendWhatsApp sendInboxMessage sendInApp triggerBroadcast getBroadcastTriggerStatus getBroadcastTriggerErrors
-  getCustomerSubscriptionPreferences listSubscriptionTopics listSubscriptionChannels getSubscriptionCenterToken
-  listTransactionalMessages getTransactionalMessage getTransactionalMessageContents getTransactionalMessageLanguage
-  updateTransactionalMessageLanguage getTransactionalMessageMetrics getTransactionalMessageLinkMetrics updateTransactionalMessageContent
-  getCampaignActions getCampaignAction updateCampaignAction getCampaignActionLanguage updateCampaignActionLanguage
+  sendPush sendSMS sendWhatsApp sendInboxMessage sendInApp triggerBroadcast getBroadcastTriggerStatus getBroadcastTriggerErrors getBroadcastTriggers
+  getTransactionalMessageMetrics getTransactionalMessageLinkMetrics
   getCampaignActionMetrics getCampaignActionMetricsLinks getCampaignMetrics getCampaignMetricsLinks getCampaignJourneyMetrics
-  listBroadcasts getBroadcast getBroadcastActions getBroadcastAction updateBroadcastAction getBroadcastActionLanguage
-  updateBroadcastActionLanguage getBroadcastActionMetrics getBroadcastActionMetricsLinks getBroadcastMetrics getBroadcastMetricsLinks
-  getBroadcastMessages getBroadcastTriggers
+  getBroadcastActionMetrics getBroadcastActionMetricsLinks getBroadcastMetrics getBroadcastMetricsLinks
   listNewsletters createNewsletter getNewsletter deleteNewsletter getNewsletterContents getNewsletterContent updateNewsletterContent
   getNewsletterContentMetrics getNewsletterContentMetricsLinks getNewsletterMetrics getNewsletterMetricsLinks getNewsletterMessages
   sendNewsletter scheduleNewsletter createNewsletterLanguage getNewsletterLanguage updateNewsletterLanguage deleteNewsletterLanguage
@@ -36,8 +31,7 @@ const missing = new Set(`
   listCollections createCollection getCollection updateCollection deleteCollection getCollectionContent updateCollectionContent
   searchSuppression getSuppressions getDomainSuppressions createSuppression deleteSuppression
   listReportingWebhooks createReportingWebhook getReportingWebhook updateReportingWebhook deleteReportingWebhook
-  getSnippets createSnippet updateSnippet deleteSnippet getSenderIdentities getSenderIdentity getSenderIdentityUsedBy
-  batchUpdateAttributes batchUpdateEvents getIpAddresses
+  getSnippets createSnippet updateSnippet deleteSnippet
 `.split(/\s+/).filter(Boolean));
 const methods = Object.getOwnPropertyNames(APIClient.prototype).filter((m) => m !== 'constructor' && m !== 'resourceBase'); // the last is its own helper
 
@@ -62,7 +56,7 @@ async function fileServer() {
 for (const [database, flags] of [['SQLite', () => []], ['PostgreSQL', postgres]]) {
   test(`the vendor's App client on ${database}`, async (t) => {
     const csv = await fileServer();
-    const s = await start([...flags(), '--import-hosts', csv.host]);
+    const s = await start([...flags(), '--import-hosts', csv.host, '--sending-ips', '192.0.2.7']);
     const list = [];
     let statuses = [];
     const plain = globalThis.fetch;
@@ -73,6 +67,7 @@ for (const [database, flags] of [['SQLite', () => []], ['PostgreSQL', postgres]]
     };
     try {
       s.cli('apply', '-f', join(root, 'examples', 'onboarding.yaml'));
+      s.cli('apply', '-f', join(root, 'e2e', 'app.yaml'));
       const track = new TrackClient(keys.siteId, keys.apiKey, { url: `${s.url}/api/v1` });
       const client = new APIClient(keys.app, { url: `${s.url}/v1` });
       const called = {};
@@ -139,6 +134,8 @@ async function cases({ s, csv, track, api, shows }) {
   await activities({ api, shows });
   await files({ api, shows });
   await imports({ csv, api, shows });
+  await steered({ s, track, api, shows });
+  await subscriptions({ track, api, shows });
 }
 
 async function people({ track, api, shows }) {
@@ -228,7 +225,7 @@ async function messages({ s, api, shows }) {
   await shows('listCampaigns', 'the running campaigns of the file', async (get) => {
     const { campaigns } = await get();
     campaign = campaigns.find((c) => c.name === 'Onboarding');
-    assert.deepEqual(campaigns.map((c) => [c.name, c.state]).sort(), [['Onboarding', 'running'], ['Thank new paying customers', 'running']]);
+    assert.deepEqual(campaigns.map((c) => [c.name, c.state]).sort(), [['Onboarding', 'running'], ['Thank new paying customers', 'running'], ['Weekly', 'running']]);
   });
   await shows('getCampaign', 'the same as in the list', async (get) => assert.deepEqual((await get(campaign.id)).campaign, campaign));
   await s.mail('ada@example.com', 'Welcome, Ada');
@@ -346,5 +343,121 @@ async function imports({ csv, api, shows }) {
     assert.equal(end.rows_to_import, 2);
     assert.equal((await api.getAttributes('cara')).customer.attributes.plan, 'pro');
     assert.deepEqual(await api.getCustomersByEmail('dan@example.com').then((r) => ids(r.results)), ['dan']);
+  });
+}
+
+async function steered({ s, track, api, shows }) {
+  const find = (list, name) => list.find((x) => x.name === name);
+  const weekly = find((await api.listCampaigns()).campaigns, 'Weekly');
+  let action, broadcast, offer, notice;
+  await shows('getCampaignActions', 'the one mail of a campaign', async (get) => {
+    const { actions } = await get(weekly.id);
+    action = actions.find((a) => a.subject === 'Your week');
+    assert.equal(action.campaign_id, weekly.id);
+  });
+  await shows('getCampaignAction', 'the same as in the list', async (get) => assert.deepEqual((await get(weekly.id, action.id)).action, action));
+  await shows('updateCampaignAction', 'the next mail has the new subject', async (put) => {
+    assert.equal((await put(weekly.id, action.id, { subject: 'Your new week' })).action.subject, 'Your new week');
+    await track.track('bob', { name: 'week_passed' });
+    await s.mail('bob@example.com', 'Your new week');
+  });
+  await shows('updateCampaignActionLanguage', 'a mail to somebody with the language has it', async (put) => {
+    await put(weekly.id, action.id, 'de', { subject: 'Deine neue Woche' });
+    await track.identify('emil', { email: 'emil@example.com', language: 'de' });
+    await track.track('emil', { name: 'week_passed' });
+    await s.mail('emil@example.com', 'Deine neue Woche');
+  });
+  await shows('getCampaignActionLanguage', 'what was changed; none is a 400', async (get) => {
+    assert.equal((await get(weekly.id, action.id, 'de')).action.subject, 'Deine neue Woche');
+    await assert.rejects(get(weekly.id, action.id, 'xx'), (err) => err.statusCode === 400);
+  });
+  await shows('listBroadcasts', 'the one of the file, which is no campaign', async (get) => {
+    const { broadcasts } = await get();
+    [broadcast] = broadcasts;
+    assert.deepEqual(broadcasts.map((x) => x.name), ['Sale']);
+    assert.equal(find((await api.listCampaigns()).campaigns, 'Sale'), undefined);
+  });
+  await shows('getBroadcast', 'the same as in the list', async (get) => assert.deepEqual((await get(broadcast.id)).broadcast, broadcast));
+  await shows('getBroadcastActions', 'its mail', async (get) => {
+    offer = (await get(broadcast.id)).actions.find((a) => a.subject === 'Sale');
+    assert.equal(offer.broadcast_id, broadcast.id);
+  });
+  await shows('getBroadcastAction', 'the same as in the list', async (get) => assert.deepEqual((await get(broadcast.id, offer.id)).action, offer));
+  await shows('updateBroadcastAction', 'the new subject is read', async (put) => {
+    await put(broadcast.id, offer.id, { subject: 'Big sale' });
+    assert.equal((await api.getBroadcastAction(broadcast.id, offer.id)).action.subject, 'Big sale');
+  });
+  await shows('updateBroadcastActionLanguage', 'the language alone is changed', async (put) => {
+    await put(broadcast.id, offer.id, 'de', { subject: 'Grosses Angebot' });
+    assert.equal((await api.getBroadcastAction(broadcast.id, offer.id)).action.subject, 'Big sale');
+  });
+  await shows('getBroadcastActionLanguage', 'what was changed', async (get) => assert.equal((await get(broadcast.id, offer.id, 'de')).action.subject, 'Grosses Angebot'));
+  await shows('getBroadcastMessages', 'none, for nobody started it', async (get) => assert.deepEqual((await get(broadcast.id, { limit: 5 })).messages, []));
+
+  await shows('listTransactionalMessages', 'those of both files', async (get) => {
+    const { messages: all } = await get();
+    notice = find(all, 'Notice');
+    assert.deepEqual(all.map((m) => m.name).sort(), ['Notice', 'Receipt']);
+  });
+  await shows('getTransactionalMessage', 'the same as in the list', async (get) => assert.deepEqual((await get(notice.id)).message, notice));
+  let contents;
+  await shows('getTransactionalMessageContents', 'the message and its language', async (get) => {
+    ({ contents } = await get(notice.id));
+    assert.deepEqual(contents.map((c) => [c.language, c.subject]), [['', 'Notice'], ['de', 'Hinweis']]);
+  });
+  const mail = (language) => api.sendEmail(new SendEmailRequest({
+    to: 'cara@example.com', transactional_message_id: 'notice', identifiers: { id: 'cara' }, ...(language && { language }),
+  }));
+  await shows('updateTransactionalMessageContent', 'the next mail has it', async (put) => {
+    await put(notice.id, contents[0].id, { subject: 'New notice' });
+    await mail();
+    await s.mail('cara@example.com', 'New notice');
+  });
+  await shows('updateTransactionalMessageLanguage', 'the next mail in that language has it', async (put) => {
+    await put(notice.id, 'de', { subject: 'Neuer Hinweis' });
+    await mail('de');
+    await s.mail('cara@example.com', 'Neuer Hinweis');
+  });
+  await shows('getTransactionalMessageLanguage', 'what was changed', async (get) => assert.equal((await get(notice.id, 'de')).content[0].subject, 'Neuer Hinweis'));
+
+  let sender;
+  await shows('getSenderIdentities', 'the one of the files; none is hidden', async (get) => {
+    [sender] = await pages((start) => get({ limit: 1, start }), 'sender_identities');
+    assert.equal(sender.email, 'hello@acme.example');
+    assert.deepEqual((await get({ hidden: true })).sender_identities, []);
+  });
+  await shows('getSenderIdentity', 'the same as in the list', async (get) => assert.deepEqual((await get(sender.id)).sender_identity, sender));
+  await shows('getSenderIdentityUsedBy', 'the campaign that sends from it, among others', async (get) => {
+    const used = await get(sender.id);
+    assert.ok((used.used_by ?? used).campaigns.includes(weekly.id));
+  });
+  await shows('getIpAddresses', 'what the server was started with', async (get) => assert.deepEqual((await get()).ip_addresses, ['192.0.2.7']));
+}
+
+async function subscriptions({ track, api, shows }) {
+  await shows('listSubscriptionTopics', 'those of the file', async (get) => {
+    assert.deepEqual((await get()).topics.map((x) => [x.name, x.subscribed_by_default]), [['News', true], ['Offers', false]]);
+  });
+  await shows('listSubscriptionChannels', 'email, for one', async (get) => assert.match(JSON.stringify((await get()).channels), /email/));
+  await shows('getCustomerSubscriptionPreferences', 'the default, and what the person chose', async (get) => {
+    const chosen = async () => (await get('bob')).customer.topics.map((x) => [x.name, x.subscribed]);
+    assert.deepEqual(await chosen(), [['News', true], ['Offers', false]]);
+    await track.identify('bob', { cio_subscription_preferences: { topics: { topic_1: false, topic_2: true } } });
+    assert.deepEqual(await chosen(), [['News', false], ['Offers', true]]);
+  });
+  await shows('getSubscriptionCenterToken', 'a token that leads to a page', async (get) => {
+    const { url, token } = await get('bob');
+    assert.ok(token);
+    const page = await fetch(url);
+    assert.equal(page.status, 200);
+    assert.match(await page.text(), /Offers/);
+  });
+  await shows('batchUpdateAttributes', 'what attributes are for is taken; one without a name is not', async (post) => {
+    await post([{ name: 'plan', description: 'What they pay for' }]);
+    await assert.rejects(post([{ name: '', description: 'x' }]), (err) => err.statusCode === 422 || err.statusCode === 400);
+  });
+  await shows('batchUpdateEvents', 'what events are for is taken', async (post) => {
+    await post([{ name: 'signed_up', description: 'They came' }]);
+    await assert.rejects(post([{ name: 'x', description: 'y'.repeat(300) }]), (err) => err.statusCode === 422 || err.statusCode === 400);
   });
 }

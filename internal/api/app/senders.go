@@ -71,6 +71,13 @@ func (s *surface) listSenders(c *api.Call) error {
 	if err != nil {
 		return err
 	}
+	hidden, err := c.QueryBool("hidden")
+	if err != nil {
+		return err
+	}
+	if hidden { // the hidden ones alone, of which there are none here
+		return c.JSON(http.StatusOK, SendersAnswer{Senders: []Sender{}})
+	}
 	rows, err := s.o.Store.CurrentDefinitions(c.R.Context(), c.Workspace, definition.Senders)
 	if err != nil {
 		return err
