@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"rapport.example/internal/api"
+	"rapport.example/internal/workspace"
 )
 
 // CenterAnswer is a link to the page where a person chooses topics, good for a day.
@@ -12,8 +13,11 @@ type CenterAnswer struct {
 	URL   string `json:"url"`
 }
 
+// centerRoute is a read by its method alone: whoever has the link may write what the person wants, so it takes the scope of that.
 func (s *surface) centerRoute() api.Route {
-	return s.get("/v1/subscription_center/{customer_id}/token", CenterAnswer{}, s.center, "Makes a link to the page where a person chooses topics.")
+	r := s.get("/v1/subscription_center/{customer_id}/token", CenterAnswer{}, s.center, "Makes a link to the page where a person chooses topics.")
+	r.Scope, r.Agent = workspace.WriteScope, workspace.WriteLive
+	return r
 }
 
 func (s *surface) center(c *api.Call) error {

@@ -94,6 +94,7 @@ func TestScopesByMethod(t *testing.T) {
 		"send POST /v1/send/push",
 		"send POST /v1/send/sms",
 		"send POST /v1/send/whatsapp",
+		"write GET /v1/subscription_center/{customer_id}/token",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("scopes that do not follow from the method (-want +got):\n%s", diff)
