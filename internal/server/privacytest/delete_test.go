@@ -188,7 +188,15 @@ func TestRemoval(t *testing.T) {
 						t.Errorf("a link of a removed person's mail: %d", status)
 					}
 				}
-				r.call(t, first.app, http.MethodGet, "/v1/activities", "") // waits for what the links have reported
+				_, gone := r.call(t, first.app, http.MethodGet, "/v1/activities?limit=100&deleted=true", "") // waits for what the links have reported
+				if !strings.Contains(gone, `"profile_delete"`) {
+					t.Errorf("no activity tells of the deletion: %s", gone)
+				}
+				for _, secret := range secrets {
+					if strings.Contains(strings.ToLower(gone), strings.ToLower(secret)) {
+						t.Errorf("activities of deleted people name %s", secret)
+					}
+				}
 				if left := holding(t, db, o, secrets); len(left) > 0 {
 					t.Errorf("left behind: %s", strings.Join(left, ", "))
 				}
