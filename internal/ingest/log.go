@@ -9,6 +9,7 @@ import (
 
 	"rapport.example/internal/fault"
 	"rapport.example/internal/id"
+	"rapport.example/internal/person"
 )
 
 // Bounds of a frame and of what may wait for one.
@@ -58,7 +59,8 @@ type Log struct {
 	mu    sync.Mutex
 	parts map[int32]*gatherer
 	acked map[int64]uint64 // by workspace
-	ops   map[int32]int64  // acknowledged since the start, by partition
+	who   map[int32]*touched
+	ops   map[int32]int64 // acknowledged since the start, by partition
 	ended bool
 	done  sync.WaitGroup
 	spare sync.Pool // of *entry
@@ -67,7 +69,7 @@ type Log struct {
 // NewLog returns a log that is ready.
 func NewLog(o LogOptions) *Log {
 	run, end := context.WithCancel(context.Background())
-	return &Log{o: o, run: run, end: end, parts: map[int32]*gatherer{}, acked: map[int64]uint64{}, ops: map[int32]int64{}}
+	return &Log{o: o, run: run, end: end, parts: map[int32]*gatherer{}, acked: map[int64]uint64{}, who: map[int32]*touched{}, ops: map[int32]int64{}}
 }
 
 // gatherer collects what arrives for one partition while its writer is busy.
@@ -252,8 +254,14 @@ func (l *Log) answer(batch []*entry, f *Frame, err error) {
 	switch {
 	case err == nil:
 		l.mu.Lock()
+		who := l.who[f.Partition]
+		if who == nil {
+			who = newTouched()
+			l.who[f.Partition] = who
+		}
 		for i := range f.Ops {
 			l.acked[f.Ops[i].Workspace] = f.Seq
+			who.note(&f.Ops[i], f.Seq)
 		}
 		l.ops[f.Partition] += int64(len(f.Ops))
 		l.mu.Unlock()
@@ -275,6 +283,19 @@ func (l *Log) Acked(_ int32, workspace int64) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.acked[workspace]
+}
+
+// Touched is the newest sequence by which this process has acknowledged something that may change the attributes of whoever has
+// one of the identifiers, 0 if there is none. It may be later than that, never earlier. That somebody comes to be by an event does
+// not count.
+func (l *Log) Touched(partition int32, workspace int64, who ...person.Identifier) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.who[partition]
+	if t == nil {
+		return 0
+	}
+	return t.of(workspace, who)
 }
 
 // Ops is how many ops of a partition this process has acknowledged since it started.

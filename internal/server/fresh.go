@@ -7,6 +7,7 @@ import (
 
 	"rapport.example/internal/engine"
 	"rapport.example/internal/ingest"
+	"rapport.example/internal/person"
 )
 
 const (
@@ -44,6 +45,30 @@ func (f *freshness) Fresh(ctx context.Context, workspace int64) (stale bool) {
 		seq = last
 	}
 	return f.until(ctx, partition, seq) != nil
+}
+
+// FreshFor is Fresh for reads of the attributes of one person, by identifiers: it waits only for what may change them, not for
+// events by which somebody may come to be. since is the at of the call before, 0 for the first; again says that something changed
+// since then, so that what was read in between is to be read again. at is what a read that begins now sees.
+func (f *freshness) FreshFor(ctx context.Context, workspace int64, since uint64, who ...person.Identifier) (at uint64, again, stale bool) {
+	partition, ok := f.route(workspace)
+	if !ok {
+		return 0, false, false
+	}
+	if !f.alone { // what other nodes took is not known one by one
+		return 0, false, since == 0 && f.Fresh(ctx, workspace)
+	}
+	seq := f.log.Touched(partition, workspace, who...)
+	at, owned := f.engine.Applied(partition)
+	if owned && at >= seq {
+		return at, seq > since, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, freshWait)
+	defer cancel()
+	if f.until(ctx, partition, seq) != nil {
+		return at, seq > since, true
+	}
+	return seq, seq > since, false
 }
 
 // Caught waits, for at most two seconds, until what others than this process took for the workspace is applied: other

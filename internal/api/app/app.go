@@ -16,6 +16,7 @@ import (
 	"rapport.example/internal/fault"
 	"rapport.example/internal/id"
 	"rapport.example/internal/ingest"
+	"rapport.example/internal/person"
 	"rapport.example/internal/value"
 )
 
@@ -36,6 +37,10 @@ type Options struct {
 	Fresh func(ctx context.Context, workspace int64) (stale bool)
 	// SendingAddresses are the IP addresses that mail is sent from, as far as the operator says.
 	SendingAddresses []string
+	// FreshFor is Fresh for the attributes of one person, by identifiers: it waits only for what may change them, not for events by
+	// which somebody may come to be. since is the at of the call before, 0 for the first; again says that something changed since
+	// then, so that what was read in between is to be read again. nil = Fresh is used.
+	FreshFor func(ctx context.Context, workspace int64, since uint64, who ...person.Identifier) (at uint64, again, stale bool)
 	// Applied waits, bounded, until the op at a position is applied.
 	Applied func(ctx context.Context, pos ingest.Position) error
 	// BaseURL is the server's address as others see it, for the links to exports.

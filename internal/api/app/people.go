@@ -15,13 +15,17 @@ import (
 )
 
 func (s *surface) people() []api.Route {
+	attributes := s.get("/v1/customers/{customer_id}/attributes", CustomerAnswer{}, s.attributes, "Reads a person's attributes and devices.")
+	if s.o.FreshFor != nil {
+		attributes.Handler = s.attributes // which waits itself
+	}
 	return []api.Route{
 		s.get("/v1/customers", SearchAnswer{}, s.search, "Finds people by email."),
 		{
 			Method: http.MethodPost, Path: "/v1/customers/attributes", Auth: api.AppKey, Agent: workspace.Read, Limit: api.LimitApp, Shape: api.AppErrors,
 			MaxBody: MaxPeople, Request: CustomersRequest{}, Response: CustomersAnswer{}, Handler: s.fresh(s.several), Doc: "Reads the attributes of up to 100 people.",
 		},
-		s.get("/v1/customers/{customer_id}/attributes", CustomerAnswer{}, s.attributes, "Reads a person's attributes and devices."),
+		attributes,
 		s.get("/v1/customers/{customer_id}/segments", PersonSegmentsAnswer{}, s.segmentsOf, "Lists the segments that a person is in."),
 		s.get("/v1/customers/{customer_id}/activities", ActivitiesAnswer{}, s.activitiesOf, "Lists a person's activities, newest first."),
 		s.get("/v1/customers/{customer_id}/messages", MessagesAnswer{}, s.messagesOf, "Lists a person's messages, newest first."),
@@ -101,11 +105,60 @@ func (s *surface) find(c *api.Call, field, key string) (*person.Document, error)
 }
 
 func (s *surface) attributes(c *api.Call) error {
-	d, err := s.person(c)
+	d, err := s.freshPerson(c)
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, CustomerAnswer{customer(d)})
+}
+
+// freshPerson is person as of every write that may change who they are and what they have: those that name the identifier in the
+// path, and those that name any that the person has.
+func (s *surface) freshPerson(c *api.Call) (*person.Document, error) {
+	if s.o.FreshFor == nil {
+		return s.person(c)
+	}
+	by, err := s.identify(c, "customer_id", c.Param("customer_id"))
+	if err != nil {
+		return nil, err
+	}
+	var at uint64
+	wait := func(who ...person.Identifier) (again bool) {
+		var stale bool
+		at, again, stale = s.o.FreshFor(c.R.Context(), c.Workspace, at, who...)
+		if stale {
+			c.W.Header().Set(StaleHeader, "true")
+		}
+		return again
+	}
+	wait(by)
+	// What is read then may have identifiers by which more was written before the request. That is looked at a few times: who is
+	// written to all the time has always something new.
+	for round := 0; ; round++ {
+		d, err := s.person(c)
+		if fault.Is(err, fault.NotFound) && s.o.Fresh != nil && round == 0 {
+			if s.o.Fresh(c.R.Context(), c.Workspace) { // by an event, perhaps
+				c.W.Header().Set(StaleHeader, "true")
+			}
+			d, err = s.person(c)
+		}
+		if err != nil {
+			return nil, err
+		}
+		who := []person.Identifier{{Type: person.ByCIO, Value: d.CIO}}
+		if d.ID != "" {
+			who = append(who, person.Identifier{Type: person.ByID, Value: d.ID})
+		}
+		if d.Email != "" {
+			who = append(who, person.Identifier{Type: person.ByEmail, Value: d.Email})
+		}
+		if d.Phone != "" {
+			who = append(who, person.Identifier{Type: person.ByPhone, Value: d.Phone})
+		}
+		if round == 3 || !wait(who...) || c.W.Header().Get(StaleHeader) != "" {
+			return d, nil
+		}
+	}
 }
 
 // several answers those of the people asked for who exist, in the order asked.

@@ -173,3 +173,48 @@ func (l *load) check(t *testing.T, n *node, db *sql.DB) {
 	}
 	t.Logf("%d events acknowledged, %d sent, %d applied", len(l.acked), l.next.Load(), len(applied))
 }
+
+// TestReadYourWrites holds that a read of somebody's attributes, by any of their identifiers, sees what was acknowledged before it,
+// while others write as fast as they can.
+func TestReadYourWrites(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, p place) {
+		n := p.start(t)
+		n.apply(t, example(t))
+		_, stop := begin(t, n)
+		defer stop()
+		var wg sync.WaitGroup
+		for w := range 4 {
+			wg.Go(func() {
+				for i := range 40 {
+					id := fmt.Sprintf("reader%d-%d", w, i/10) // each for ten rounds
+					body := fmt.Sprintf(`{"n":%d,"email":"%s@example.com"}`, i, id)
+					write, path := "/api/v1/customers/"+id, []string{"/v1/customers/" + id + "/attributes", "/v1/customers/" + id + "@example.com/attributes?id_type=email"}[i%2]
+					if i%3 == 2 && i%10 > 0 { // by the other identifier, once there is somebody
+						write, body = "/api/v1/customers/"+id+"@example.com", fmt.Sprintf(`{"n":%d}`, i)
+					}
+					if a, err := call(t.Context(), http.MethodPut, n.url+write, body); err != nil || a.status != http.StatusOK {
+						t.Errorf("write: %d %v", a.status, err)
+						return
+					}
+					a, err := call(t.Context(), http.MethodGet, n.url+path, "")
+					var got struct {
+						Customer struct{ Attributes map[string]string }
+					}
+					if err != nil || json.Unmarshal(a.body, &got) != nil || got.Customer.Attributes["n"] != fmt.Sprint(i) && a.header.Get("X-Rapport-Stale") == "" {
+						t.Errorf("%s: %d %s %v, want n %d", path, a.status, a.body, err, i)
+						return
+					}
+				}
+			})
+		}
+		for i := range 20 { // people who come to be by an event
+			id := fmt.Sprint("new", i)
+			n.track(t, id, "looked")
+			if a, err := call(t.Context(), http.MethodGet, n.url+"/v1/customers/"+id+"/attributes", ""); err != nil || a.status != http.StatusOK && a.header.Get("X-Rapport-Stale") == "" {
+				t.Errorf("%s: %d %v", id, a.status, err)
+			}
+		}
+		wg.Wait()
+	})
+}
