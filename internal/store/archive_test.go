@@ -51,8 +51,11 @@ func TestArchive(t *testing.T) {
 		if n := count(t, db, `archives`); n != 300 {
 			t.Errorf("%d archives, want 300", n)
 		}
-		// 1 becomes part of 2, 3 is deleted.
+		// 1 becomes part of 2, 3 is deleted; the same write says of one of 3's deliveries that it is nobody's, as what became of it came
+		// with the deletion.
+		nobodys := sent(2, 0)
 		write(t, db, l, &engine.Changes{
+			PutDeliveries: []delivery.Delivery{nobodys},
 			Moves: []engine.Move{{Workspace: 1, From: 1, To: 2}}, DropPeople: []engine.DropPerson{{Ref: doc(1, 1).Ref}, {Ref: doc(1, 3).Ref}},
 		})
 		said(2, "of a deleted person")

@@ -32,14 +32,30 @@ const (
 		WHERE (workspace, person) IN ({rows})`
 )
 
-// dropPeopleBulk deletes people's documents. It comes before moveBulk and dropBulk: it waits for a mail that is just being
-// saved for one of them (insertPersonsMail), and what comes after it then sees that mail.
+// dropPeopleBulk deletes people's documents. It comes before dropArchivesBulk, moveBulk and dropBulk: it waits for a mail that is
+// just being saved or archived for one of them (insertPersonsMail), and what comes after it then sees that mail.
 func dropPeopleBulk(c *engine.Changes) []bulk {
 	refs := refSet(col(c.DropPeople, func(d engine.DropPerson) person.Ref { return d.Ref }))
 	return []bulk{{`DELETE FROM people WHERE (workspace, person) IN ({rows})`, refs}}
 }
 
-// dropBulk deletes everything that is deleted people's but their documents and their identifiers, which are DropKeys.
+// dropArchivesBulk deletes what deleted people's messages said. It comes before deliveries are written, by which they forget whose
+// they are, and leaves alone what goes over to somebody else with a merge.
+func dropArchivesBulk(c *engine.Changes) []bulk {
+	merged := make(map[person.Ref]bool, len(c.Moves))
+	for _, m := range c.Moves {
+		merged[person.Ref{Workspace: m.Workspace, Ordinal: m.From}] = true
+	}
+	var gone []person.Ref
+	for _, d := range c.DropPeople {
+		if !merged[d.Ref] {
+			gone = append(gone, d.Ref)
+		}
+	}
+	return []bulk{{dropArchives, refSet(gone)}}
+}
+
+// dropBulk deletes everything that is deleted people's but their documents, their archives and their identifiers, which are DropKeys.
 func dropBulk(c *engine.Changes) []bulk {
 	refs := refSet(col(c.DropPeople, func(d engine.DropPerson) person.Ref { return d.Ref }))
 	return []bulk{
@@ -49,7 +65,6 @@ func dropBulk(c *engine.Changes) []bulk {
 		{`DELETE FROM timers WHERE (workspace, person) IN ({rows})`, refs},
 		{`DELETE FROM journeys WHERE (workspace, person) IN ({rows})`, refs},
 		{`DELETE FROM relationships WHERE (workspace, person) IN ({rows})`, refs},
-		{dropArchives, refs}, // by the deliveries, which forget whose they are next
 		{blankDeliveries, refs},
 		{`DELETE FROM mailbox WHERE (workspace, person) IN ({rows})`, refs},
 	}

@@ -16,8 +16,8 @@ import (
 
 // Write carries all changes out in bulk statements, keys sorted: on PostgreSQL in one round trip.
 //
-// DropPeople comes last of all, after the Put slices: ordinals are never reused, so nothing that the same transaction
-// wrote for a person before deleting it may stay. What changes people, their keys or journeys has to go into the cache,
+// DropPeople comes after the Put slices but those of deliveries, and what they leave comes last of all: ordinals are never reused, so
+// nothing that the same transaction wrote for a person before deleting it may stay. What changes people, their keys or journeys has to go into the cache,
 // too.
 func (t *tx) Write(ctx context.Context, c *engine.Changes) error {
 	docs := sorted(c.PutPeople, func(a, b *person.Document) int { return compareRefs(a.Ref, b.Ref) })
@@ -25,8 +25,8 @@ func (t *tx) Write(ctx context.Context, c *engine.Changes) error {
 	var all []bulk
 	for _, part := range [...]func(*engine.Changes) []bulk{
 		workspaceBulk, keyBulk, func(*engine.Changes) []bulk { return peopleBulk(docs, blobs) }, nobodysBulk, historyBulk,
-		journeyBulk, timerBulk, deliveryBulk, pieceBulk, definitionBulk, formBulk, objectBulk, requestBulk, unmailableBulk, suppressBulk,
-		dropPeopleBulk, moveBulk, optoutBulk, dropBulk,
+		journeyBulk, timerBulk, dropPeopleBulk, dropArchivesBulk, deliveryBulk, pieceBulk, definitionBulk, formBulk, objectBulk, requestBulk, unmailableBulk, suppressBulk,
+		moveBulk, optoutBulk, dropBulk,
 	} {
 		for _, b := range part(c) {
 			if b.rows.len() > 0 {
