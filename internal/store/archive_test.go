@@ -56,7 +56,7 @@ func TestArchive(t *testing.T) {
 		nobodys := sent(2, 0)
 		write(t, db, l, &engine.Changes{
 			PutDeliveries: []delivery.Delivery{nobodys},
-			Moves: []engine.Move{{Workspace: 1, From: 1, To: 2}}, DropPeople: []engine.DropPerson{{Ref: doc(1, 1).Ref}, {Ref: doc(1, 3).Ref}},
+			Moves:         []engine.Move{{Workspace: 1, From: 1, To: 2}}, DropPeople: []engine.DropPerson{{Ref: doc(1, 1).Ref}, {Ref: doc(1, 3).Ref}},
 		})
 		said(2, "of a deleted person")
 		look(1, 3, "last 3")   // of 1 before
