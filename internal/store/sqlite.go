@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"modernc.org/sqlite"
@@ -173,6 +174,7 @@ func pieces(text string, rows set, run func(sql string, args []driver.NamedValue
 		if err := run(sql, args); err != nil {
 			return err
 		}
+		runtime.Gosched() // a transaction takes many milliseconds, and requests may wait for this very processor
 	}
 	return nil
 }
