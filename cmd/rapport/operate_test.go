@@ -135,11 +135,11 @@ func TestKeys(t *testing.T) {
 		ID     int64
 		Secret string
 	}
-	c.json(&made, "keys", "create", "--kind", "agent", "--name", "claude", "--scopes", "read", "--expires-in", "90d")
+	c.json(&made, "keys", "create", "--kind", "agent", "--name", "assistant", "--scopes", "read", "--expires-in", "90d")
 	if made.ID == 0 || !strings.HasPrefix(made.Secret, "agk_") {
 		t.Fatalf("keys create = %+v, want an id and a secret", made)
 	}
-	list := c.wants([]string{"keys", "list", "--kind", "agent"}, "claude", "until ")
+	list := c.wants([]string{"keys", "list", "--kind", "agent"}, "assistant", "until ")
 	if strings.Contains(list, made.Secret) || strings.Contains(list, "track") {
 		t.Errorf("keys list --kind agent printed\n%s", list)
 	}
