@@ -19,7 +19,7 @@ var lines = []string{
 	"internal/store internal/config",
 	"internal/api internal/mcp",
 	"internal/engine",
-	"internal/delivery internal/journey internal/ingest internal/link internal/definition internal/job internal/export internal/center internal/imports",
+	"internal/delivery internal/journey internal/ingest internal/link internal/definition internal/job internal/export internal/center internal/imports internal/audience",
 	"internal/segment internal/message internal/filter",
 	"liquid",
 	"internal/workspace internal/person internal/object internal/event internal/timer internal/catalog internal/audit",

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rapport.example/internal/api/app"
+	"rapport.example/internal/audience"
 	"rapport.example/internal/definition"
 	"rapport.example/internal/event"
 	"rapport.example/internal/ingest"
@@ -195,6 +196,7 @@ func (x *random) check() {
 		x.t.Fatal(err)
 	}
 	want := map[int64][]uint32{}
+	asked, some := x.ask(), []uint32(nil)
 	for _, d := range slices.Backward(docs) {
 		history, next, err := x.db.Timeline(ctx, x.ws, app.ActivityQuery{From: d.LastActivity, Limit: 1000})
 		if err != nil || next != 0 {
@@ -207,11 +209,7 @@ func (x *random) check() {
 				s.members[seg.Slug] = in
 				continue
 			}
-			for _, spec := range seg.Condition.Specs() {
-				if spec.Keep >= s.specs[spec.Key].Keep { // conditions may share a fact; it keeps what the greediest needs
-					s.specs[spec.Key] = spec
-				}
-			}
+			s.greedy(seg.Condition)
 			s.members[seg.Slug] = seg.Condition.Eval(s, now).Match
 			if s.members[seg.Slug] {
 				want[seg.ID] = append(want[seg.ID], d.Ordinal)
@@ -219,6 +217,9 @@ func (x *random) check() {
 			if in != s.members[seg.Slug] {
 				x.rt.Fatalf("%s is in %s: %v, from scratch %v\n%s\nat %d", d.ID, seg.Slug, in, s.members[seg.Slug], strings.Join(x.said, "\n"), now)
 			}
+		}
+		if s.greedy(asked); asked.Eval(s, now).Match {
+			some = append(some, d.Ordinal)
 		}
 	}
 	for _, seg := range set.Segments() {
@@ -235,6 +236,40 @@ func (x *random) check() {
 		}
 		if !slices.Equal(members, want[seg.ID]) || n != int64(len(members)) {
 			x.rt.Fatalf("%s lists %v and counts %d, from scratch %v\n%s", seg.Slug, members, n, want[seg.ID], strings.Join(x.said, "\n"))
+		}
+		x.everybody(set, seg.Condition, now, want[seg.ID])
+	}
+	x.everybody(set, asked, now, some)
+}
+
+// ask draws a condition that no segment need have, and that nothing need be counted for.
+func (x *random) ask() *segment.Node {
+	text := x.condition(x.put, 2)
+	n, err := segment.Parse(parse(x.t, text), "conditions")
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	x.say("ask %s", text)
+	return n
+}
+
+// everybody holds what a scan of all documents answers, line by line, to those who are meant.
+func (x *random) everybody(set *definition.Set, tree *segment.Node, now int64, want []uint32) {
+	q := audience.Query{Workspace: x.ws, Set: set, Tree: tree, Now: now, Samples: 2}
+	got, err := audience.Read(x.t.Context(), x.db, q)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	if !slices.Equal(got.Members.ToArray(), want) || got.Count != int64(len(want)) || got.Lines[0].Count != got.Count {
+		x.rt.Fatalf("%s: a scan finds %v and counts %d, from scratch %v\n%s", tree.Sentence(), got.Members, got.Count, want, strings.Join(x.said, "\n"))
+	}
+}
+
+// greedy makes facts keep what the tree needs: conditions may share a fact, which keeps what the greediest needs.
+func (s scratch) greedy(tree *segment.Node) {
+	for _, spec := range tree.Specs() {
+		if spec.Keep >= s.specs[spec.Key].Keep {
+			s.specs[spec.Key] = spec
 		}
 	}
 }

@@ -1,0 +1,93 @@
+package audience
+
+import (
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"rapport.example/internal/definition"
+	"rapport.example/internal/event"
+	"rapport.example/internal/person"
+	"rapport.example/internal/segment"
+	"rapport.example/internal/value"
+)
+
+// Person is one stored person as conditions see them. It is valid during the call that it is handed to.
+type Person struct {
+	view    person.View
+	members map[string]*roaring.Bitmap // of the segments that are mentioned
+	rebuilt map[uint64]person.Fact     // facts that the document has not counted
+}
+
+var _ segment.Subject = (*Person)(nil)
+
+// Ordinal is the person's.
+func (p *Person) Ordinal() uint32 { return p.view.Ordinal() }
+
+// Gen is the generation of definitions that the document is complete for.
+func (p *Person) Gen() int64 { return p.view.Gen() }
+
+// Due is the moment that the person's timer is armed for, as far as the document knows; 0 = none.
+func (p *Person) Due() int64 { return p.view.Due() }
+
+// Attribute is part of segment.Subject.
+func (p *Person) Attribute(name string) value.Value { return p.view.Attribute(name) }
+
+// Property is part of segment.Subject: no event is at hand.
+func (p *Person) Property(string) value.Value { return nil }
+
+// Fact is part of segment.Subject.
+func (p *Person) Fact(key uint64) person.Fact {
+	if f, ok := p.rebuilt[key]; ok {
+		return f
+	}
+	return p.view.Fact(key)
+}
+
+// Member is part of segment.Subject.
+func (p *Person) Member(slug string) bool {
+	m := p.members[slug]
+	return m != nil && m.Contains(p.view.Ordinal())
+}
+
+// Since is part of segment.Subject.
+func (p *Person) Since() int64 { return p.view.Since() }
+
+// counted is an event condition with what documents know of it.
+type counted struct {
+	segment.FactSpec
+	chain string
+	born  int64 // documents of this generation and later have counted it with keep; -1 = none has
+	keep  int
+}
+
+// countedOf lists what the trees ask for, each condition once with the largest Keep.
+func countedOf(set *definition.Set, trees []*segment.Node) []counted {
+	var out []counted
+	at := map[uint64]int{}
+	for _, tree := range trees {
+		for _, spec := range tree.Specs() {
+			if i, ok := at[spec.Key]; ok {
+				out[i].Keep = max(out[i].Keep, spec.Keep)
+				continue
+			}
+			c := counted{FactSpec: spec, chain: event.ChainName(spec.Type, spec.Name), born: -1}
+			if f := set.Facts()[spec.Key]; f != nil {
+				c.born, c.keep = f.Born, f.Keep
+			}
+			at[spec.Key] = len(out)
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// missing reports whether the document alone cannot answer the condition, because events came in that it has not counted for it.
+func (c *counted) missing(v *person.View) bool {
+	if c.born >= 0 && v.Gen() >= c.born && c.keep >= c.Keep || v.Head(c.chain) == 0 {
+		return false
+	}
+	if c.born < 0 || v.Gen() < c.born {
+		return true
+	}
+	f := v.Fact(c.Key)
+	return f.Count > int64(len(f.Newest)) && len(f.Newest) < c.Keep
+}

@@ -1,0 +1,68 @@
+package person
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestView holds the skipping reader to what the decoded document says.
+func TestView(t *testing.T) {
+	t.Parallel()
+	var v View
+	for _, d := range []*Document{sample(), {Ref: Ref{1, 1}}, {Ref: Ref{1, 2}, CIO: "x", Due: -1, Created: 5, FirstEvent: 4}, sample()} {
+		if err := v.Reset(d.Ref, d.Encode(nil)); err != nil {
+			t.Fatalf("Reset: %v", err)
+		}
+		for _, name := range []string{
+			"id", "email", "cio_id", "anonymous_id", "phone", "unsubscribed", "_created_in_customerio_at", "plan", "score", "gone", "address",
+			"address.city", "address.zip", "nothing", "",
+		} {
+			if diff := cmp.Diff(d.Attribute(name), v.Attribute(name)); diff != "" {
+				t.Errorf("Attribute(%s) (-decoded +view):\n%s", name, diff)
+			}
+		}
+		for _, key := range []uint64{1<<63 + 5, 7, 8, 9} {
+			if diff := cmp.Diff(d.Fact(key), v.Fact(key)); diff != "" {
+				t.Errorf("Fact(%d) (-decoded +view):\n%s", key, diff)
+			}
+		}
+		for _, id := range []int64{0, 1, 9} {
+			since, in := d.Member(id)
+			if got, ok := v.Member(id); got != since || ok != in {
+				t.Errorf("Member(%d) = %d, %v, want %d, %v", id, got, ok, since, in)
+			}
+		}
+		if v.Gen() != d.Gen || v.Due() != d.Due || v.Since() != d.Since() || v.Ordinal() != d.Ordinal {
+			t.Errorf("view of %d: generation %d, due %d, since %d", v.Ordinal(), v.Gen(), v.Due(), v.Since())
+		}
+		for _, n := range append(d.Named, Named{Name: "\x01other"}) {
+			if got := v.Head(n.Name); got != n.Seq {
+				t.Errorf("Head(%q) = %d, want %d", n.Name, got, n.Seq)
+			}
+		}
+		back, err := v.Document()
+		if err != nil {
+			t.Fatalf("Document: %v", err)
+		}
+		if diff := cmp.Diff(d, back); diff != "" {
+			t.Errorf("document (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// TestViewOfDamage: whatever is cut off, the view says so or answers, and never panics.
+func TestViewOfDamage(t *testing.T) {
+	t.Parallel()
+	whole := sample().Encode(nil)
+	var v View
+	for n := range whole {
+		if err := v.Reset(Ref{1, 1}, whole[:n]); err != nil && !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("cut to %d bytes: %v", n, err)
+		}
+	}
+	if err := v.Reset(Ref{1, 1}, append([]byte{200}, whole[1:]...)); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a newer version: %v, want ErrCorrupt", err)
+	}
+}

@@ -1,0 +1,64 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"rapport.example/internal/audience"
+	"rapport.example/internal/event"
+)
+
+var _ audience.Source = (*DB)(nil)
+
+// LastPerson is part of audience.Source.
+func (db *DB) LastPerson(ctx context.Context, ws int64) (uint32, error) {
+	var last int64
+	_, err := db.queryOne(ctx, `SELECT person FROM people WHERE workspace = $1 ORDER BY person DESC LIMIT 1`, []any{ws}, &last)
+	return uint32(last), err
+}
+
+// Documents is part of audience.Source.
+func (db *DB) Documents(ctx context.Context, ws int64, from, to uint32, each func(ordinal uint32, doc []byte) error) error {
+	const sql = `SELECT person, doc FROM people WHERE workspace = $1 AND person >= $2 AND person < $3 ORDER BY person`
+	var who int64
+	var doc []byte
+	return db.queryRows(ctx, sql, []any{ws, int64(from), int64(to)}, func(r row) error {
+		if err := r.Scan(&who, &doc); err != nil {
+			return err
+		}
+		return each(uint32(who), doc)
+	})
+}
+
+// Walk is part of audience.Source.
+func (db *DB) Walk(ctx context.Context, ws int64, heads []int64, each func(event.Activity) error) error {
+	return db.querySet(ctx, historySQL, set{repeat(ws, len(heads)), heads}, func(r row) error {
+		a, err := scanActivity(r)
+		if err != nil {
+			return err
+		}
+		return each(a)
+	})
+}
+
+// Membership is part of audience.Source.
+func (db *DB) Membership(ctx context.Context, ws, segment int64) (*roaring.Bitmap, error) {
+	const sql = `SELECT piece, bits FROM segment_pieces WHERE workspace = $1 AND segment = $2 ORDER BY piece`
+	all := roaring.New()
+	err := db.queryRows(ctx, sql, []any{ws, segment}, func(r row) error {
+		var piece int64
+		var bits []byte
+		if err := r.Scan(&piece, &bits); err != nil {
+			return err
+		}
+		part := roaring.New()
+		if err := part.UnmarshalBinary(bits); err != nil {
+			return fmt.Errorf("piece %d of segment %d: %w", piece, segment, err)
+		}
+		all.Or(roaring.AddOffset(part, uint32(piece)<<pieceBits))
+		return nil
+	})
+	return all, err
+}
