@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
+	"strings"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -83,9 +85,12 @@ func explain(next sdk.MethodHandler) sdk.MethodHandler {
 		if err != nil || !ok || call == nil {
 			return res, err
 		}
+		if !call.IsError {
+			return res, nil
+		}
 		var t *toolError
 		if !errors.As(call.GetError(), &t) {
-			return res, nil
+			t = unfit(call.GetError())
 		}
 		text := t.Error()
 		if t.Hint != "" {
@@ -97,6 +102,49 @@ func explain(next sdk.MethodHandler) sdk.MethodHandler {
 		call.Content, call.StructuredContent = []sdk.Content{&sdk.TextContent{Text: text}}, t
 		return call, nil
 	}
+}
+
+// Why the SDK refuses arguments that do not fit the schema. Its sentences quote what came.
+var (
+	unfitField   = regexp.MustCompile(`/properties/([a-z_]+)`)
+	unfitUnknown = regexp.MustCompile(`unexpected additional properties`)
+	unfitMissing = regexp.MustCompile(`required: missing properties: \["([a-z_]+)"`)
+	unfitEnum    = regexp.MustCompile(`enum: (?s:.*) does not equal any of: \[([a-z_ ]+)\]`)
+	unfitType    = regexp.MustCompile(`type: (?s:.*), want "([a-z]+)"`)
+)
+
+// unfit is the refusal of arguments that do not fit a tool's schema, in words that hold nothing of the arguments.
+func unfit(err error) *toolError {
+	t := &toolError{Code: "invalid_input", Hint: "the tool's input schema says what it takes"}
+	if err == nil {
+		t.Message = "the tool failed"
+		return t
+	}
+	why := err.Error()
+	field := ""
+	if m := unfitField.FindStringSubmatch(why); m != nil {
+		field = m[1]
+	}
+	if m := unfitMissing.FindStringSubmatch(why); m != nil {
+		field = m[1]
+	}
+	t.Field = field
+	if field == "" {
+		field = "the arguments"
+	}
+	switch {
+	case unfitUnknown.MatchString(why):
+		t.Message = field + " must not hold fields that the tool does not know"
+	case unfitMissing.MatchString(why):
+		t.Message = field + " must be given"
+	case unfitEnum.MatchString(why):
+		t.Message = field + " must be one of " + strings.ReplaceAll(unfitEnum.FindStringSubmatch(why)[1], " ", ", ")
+	case unfitType.MatchString(why):
+		t.Message = field + " must be of type " + unfitType.FindStringSubmatch(why)[1]
+	default:
+		t.Message = field + " must fit the tool's input schema"
+	}
+	return t
 }
 
 func code(status int) string {

@@ -12,14 +12,14 @@ import (
 // page is what every list tool takes.
 type page struct {
 	Limit  int    `json:"limit,omitempty" jsonschema:"1-100, default 20"`
-	Cursor string `json:"cursor,omitempty" jsonschema:"next_cursor of the page before, other arguments unchanged"`
+	Cursor string `json:"cursor,omitempty" jsonschema:"next_cursor of the page before"`
 }
 
 // listOut is what every list tool answers.
 type listOut[T any] struct {
 	Items      []T    `json:"items"`
 	NextCursor string `json:"next_cursor,omitempty"`
-	Truncated  bool   `json:"truncated,omitempty" jsonschema:"there is more"`
+	Truncated  bool   `json:"truncated,omitempty"`
 }
 
 // budget is how many bytes of JSON the rows of one answer may take: about 8,000 tokens.

@@ -2,23 +2,52 @@ package mcp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// hints are the four annotations; every tool states all of them.
-type hints struct{ readOnly, destructive, idempotent, openWorld bool }
+// hint is one annotation. The zero hint says nothing, and a tool that leaves one so is refused: an unset boolean would look like no.
+type hint int
 
-var (
-	reads     = hints{readOnly: true, idempotent: true}
-	changes   = hints{destructive: true, idempotent: true} // within the workspace
-	live      = hints{destructive: true, idempotent: true, openWorld: true}
-	additions = hints{}
+const (
+	yes hint = iota + 1
+	no
 )
+
+// hints are the four annotations; every tool states all of them.
+type hints struct{ readOnly, destructive, idempotent, openWorld hint }
+
+// The usual ones.
+var (
+	reads     = hints{readOnly: yes, destructive: no, idempotent: yes, openWorld: no}
+	changes   = hints{readOnly: no, destructive: yes, idempotent: yes, openWorld: no} // within the workspace
+	removals  = hints{readOnly: no, destructive: yes, idempotent: no, openWorld: no}
+	additions = hints{readOnly: no, destructive: no, idempotent: no, openWorld: no}
+	triggers  = hints{readOnly: no, destructive: no, idempotent: no, openWorld: yes} // adds, and can start campaigns
+	live      = hints{readOnly: no, destructive: yes, idempotent: yes, openWorld: yes}
+	anything  = hints{readOnly: no, destructive: yes, idempotent: no, openWorld: yes}
+)
+
+// annotations are the hints as clients read them. An unstated hint, and one that contradicts readOnly, is an error.
+func (h hints) annotations() (*sdk.ToolAnnotations, error) {
+	if slices.Contains([]hint{h.readOnly, h.destructive, h.idempotent, h.openWorld}, 0) {
+		return nil, errors.New("a hint is not stated")
+	}
+	if h.readOnly == yes && h.destructive == yes {
+		return nil, errors.New("what only reads destroys nothing")
+	}
+	destructive, openWorld := h.destructive == yes, h.openWorld == yes
+	return &sdk.ToolAnnotations{
+		ReadOnlyHint: h.readOnly == yes, DestructiveHint: &destructive, IdempotentHint: h.idempotent == yes, OpenWorldHint: &openWorld,
+	}, nil
+}
 
 // handler does a tool's work with a client that has the caller's credentials. Its errors are told to the model.
 type handler[In, Out any] func(ctx context.Context, c *Client, in In) (Out, error)
@@ -34,11 +63,14 @@ func declare[In, Out any](s *Server, d spec, h handler[In, Out]) error {
 	if err != nil {
 		return fmt.Errorf("tool %s: output: %w", d.name, err)
 	}
-	t := &sdk.Tool{
-		Name: d.name, Title: d.title, Description: d.description, InputSchema: in, OutputSchema: out,
-		Annotations: &sdk.ToolAnnotations{
-			Title: d.title, ReadOnlyHint: d.readOnly, DestructiveHint: &d.destructive, IdempotentHint: d.idempotent, OpenWorldHint: &d.openWorld,
-		},
+	slim(out, 0)
+	hints, err := d.annotations()
+	if err != nil {
+		return fmt.Errorf("tool %s: %w", d.name, err)
+	}
+	t := &sdk.Tool{Name: d.name, Title: d.title, Description: d.description, InputSchema: in, OutputSchema: out, Annotations: hints}
+	if d.readOnly == yes {
+		t.Title = "" // titles are for the question whether the agent may do this; reads are seldom asked about
 	}
 	run := func(ctx context.Context, _ *sdk.CallToolRequest, in In) (*sdk.CallToolResult, Out, error) {
 		var zero Out
@@ -55,7 +87,7 @@ func declare[In, Out any](s *Server, d spec, h handler[In, Out]) error {
 		}
 		return nil, out, nil
 	}
-	s.tools = append(s.tools, tool{d.set, d.name, d.scope, d.readOnly, d.self, func(m *sdk.Server) { sdk.AddTool(m, t, run) }})
+	s.tools = append(s.tools, tool{d.set, d.name, d.scope, d.readOnly == yes, d.self, t, func(m *sdk.Server) { sdk.AddTool(m, t, run) }})
 	return nil
 }
 
@@ -70,10 +102,45 @@ func schemaOf[T any]() (*jsonschema.Schema, error) {
 		return nil, err
 	}
 	simplify(s)
+	enumerate(reflect.TypeFor[T](), s)
 	return s, nil
 }
 
-// simplify turns ["null","array"] into "array": Go slices and maps infer the union, and some clients refuse it.
+// enumerate puts the values that a field's enum tag lists into its schema, or into that of its items. The fields of an embedded struct
+// with the tag schema:"-" are left out of an output: the schema of another tool tells them.
+func enumerate(t reflect.Type, s *jsonschema.Schema) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		p, values := s.Properties[jsonName(&f)], f.Tag.Get("enum")
+		switch {
+		case f.Anonymous && f.Tag.Get("schema") == "-":
+			for j := range f.Type.NumField() {
+				of := f.Type.Field(j)
+				delete(s.Properties, jsonName(&of))
+			}
+		case f.Anonymous:
+			enumerate(f.Type, s)
+		case p == nil:
+		case f.Type.Kind() == reflect.Struct:
+			enumerate(f.Type, p)
+		case values != "":
+			if p.Items != nil {
+				p = p.Items
+			}
+			for v := range strings.SplitSeq(values, ",") {
+				p.Enum = append(p.Enum, v)
+			}
+		}
+	}
+}
+
+func jsonName(f *reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
+}
+
+// simplify turns ["null","array"] into "array": Go slices and maps infer the union, and some clients refuse it. A schema that holds
+// for everything is left out, since it is written as true, which some clients refuse too.
 func simplify(s *jsonschema.Schema) {
 	if s == nil {
 		return
@@ -87,8 +154,42 @@ func simplify(s *jsonschema.Schema) {
 	for _, p := range s.Properties {
 		simplify(p)
 	}
-	simplify(s.Items)
-	if s.AdditionalProperties != nil && s.AdditionalProperties.Not == nil {
-		simplify(s.AdditionalProperties)
+	if simplify(s.Items); isTrue(s.Items) {
+		s.Items = nil
 	}
+	if s.AdditionalProperties != nil && s.AdditionalProperties.Not == nil {
+		if simplify(s.AdditionalProperties); isTrue(s.AdditionalProperties) {
+			s.AdditionalProperties = nil
+		}
+	}
+}
+
+// slim takes from an output schema what a model pays for and does not need: the fields of objects more than one level deep, which are
+// told as objects, and who must be there but at the root. Inputs stay whole.
+func slim(s *jsonschema.Schema, depth int) {
+	if s == nil {
+		return
+	}
+	s.AdditionalProperties = nil
+	if depth > 0 {
+		s.Required = nil
+	}
+	if depth > 1 {
+		s.Properties = nil
+	}
+	if s.Type == "object" {
+		depth++
+	}
+	for _, p := range s.Properties {
+		slim(p, depth)
+	}
+	if slim(s.Items, depth); s.Items != nil && s.Items.Type == "object" && s.Items.Properties == nil {
+		s.Items = nil
+	}
+}
+
+// isTrue tells whether a schema holds for everything.
+func isTrue(s *jsonschema.Schema) bool {
+	b, err := json.Marshal(s)
+	return s != nil && err == nil && string(b) == "true"
 }

@@ -13,15 +13,15 @@ import (
 type (
 	removePersonIn struct {
 		who
-		Action    string `json:"action" jsonschema:"delete, suppress (delete and block the identifiers) or unsuppress"`
+		Action    string `json:"action" jsonschema:"suppress deletes and blocks the identifiers" enum:"delete,suppress,unsuppress"`
 		ConfirmID string `json:"confirm_id" jsonschema:"the id again"`
 		writing
 	}
 	mergeIn struct {
 		Primary       string `json:"primary" jsonschema:"who stays"`
-		PrimaryType   string `json:"primary_type,omitempty" jsonschema:"id (default), email or cio_id"`
+		PrimaryType   string `json:"primary_type,omitempty" jsonschema:"default id" enum:"id,email,cio_id"`
 		Secondary     string `json:"secondary" jsonschema:"who is merged into the primary and deleted"`
-		SecondaryType string `json:"secondary_type,omitempty" jsonschema:"id (default), email or cio_id"`
+		SecondaryType string `json:"secondary_type,omitempty" jsonschema:"default id" enum:"id,email,cio_id"`
 		writing
 	}
 	batchIn struct {
@@ -43,15 +43,11 @@ func (s *Server) adminTools() error {
 		}, s.removePerson),
 		declare(s, spec{
 			setPeopleAdmin, "merge_people", "Merge two people", "Merges the secondary person into the primary one and deletes the secondary. It cannot be undone.",
-			workspace.WriteLive,
-			hints{destructive: true},
-			false,
+			workspace.WriteLive, removals, false,
 		}, s.mergePeople),
 		declare(s, spec{
 			setPeopleAdmin, "batch_people", "Send many operations", "Sends Track v2 operations in one call and answers those that were not taken. It can start campaigns and delete people.",
-			workspace.WriteLive,
-			hints{destructive: true, openWorld: true},
-			false,
+			workspace.WriteLive, anything, false,
 		}, s.batchPeople),
 		declare(s, spec{
 			setSegmentsAdmin, "delete_segment", "Delete a manual segment", "Deletes a manual segment that no campaign uses. The people stay. It cannot be undone.",
@@ -117,12 +113,13 @@ func (s *Server) batchPeople(ctx context.Context, c *Client, in batchIn) (out wr
 		}
 	}
 	var a struct {
-		Errors []any `json:"errors"`
+		Errors []map[string]any `json:"errors"`
 	}
 	out.Undo = "operations cannot be taken back together"
 	err = c.send(ctx, in.writing, call{class: trackClass, method: http.MethodPost, path: "/api/v2/batch", body: map[string]any{"batch": in.Operations}}, &out, &a)
 	for _, e := range a.Errors {
-		out.Errors = append(out.Errors, cleanAll(e))
+		item, _ := cleanAll(e).(map[string]any)
+		out.Errors = append(out.Errors, item)
 	}
 	return out, err
 }

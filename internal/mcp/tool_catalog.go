@@ -15,23 +15,23 @@ import (
 // The inputs and outputs of the toolset catalog.
 type (
 	searchServicesIn struct {
-		Intent   string `json:"intent" jsonschema:"what is to be done, in words, or the name of a service"`
-		Category string `json:"category,omitempty" jsonschema:"only this category, as items name it"`
-		Ready    string `json:"agent_ready,omitempty" jsonschema:"verified, connectable or info_only; default all"`
-		Compact  bool   `json:"compact,omitempty" jsonschema:"leave summaries and matched words out"`
+		Intent   string `json:"intent" jsonschema:"task in words, or a name"`
+		Category string `json:"category,omitempty" jsonschema:"as items name it"`
+		Ready    string `json:"agent_ready,omitempty" jsonschema:"default all" enum:"verified,connectable,info_only"`
+		Compact  bool   `json:"compact,omitempty" jsonschema:"without summaries"`
 		page
 	}
 	servicesOut struct {
 		Items      []serviceRow `json:"items"`
 		NextCursor string       `json:"next_cursor,omitempty"`
-		Next       string       `json:"next" jsonschema:"what to call then"`
+		Next       string       `json:"next"`
 	}
 	serviceRow struct {
 		ID        string   `json:"id"`
 		Name      string   `json:"name"`
 		Category  string   `json:"category"`
 		Summary   string   `json:"summary,omitempty"`
-		Readiness string   `json:"readiness" jsonschema:"score from 0 to 1, grade, and what holds it down"`
+		Readiness string   `json:"readiness" jsonschema:"score 0-1, grade"`
 		Aeo       string   `json:"aeo_score"`
 		Access    string   `json:"agent_ready"`
 		Own       bool     `json:"own,omitempty"`
@@ -39,12 +39,12 @@ type (
 	}
 
 	serviceDetailIn struct {
-		ID       string   `json:"service_id" jsonschema:"id from search_services"`
-		Sections []string `json:"sections,omitempty" jsonschema:"any of guide, score, facts, recipes, reports; default guide"`
+		ID       string   `json:"service_id"`
+		Sections []string `json:"sections,omitempty" jsonschema:"default guide" enum:"guide,score,facts,recipes,reports"`
 	}
 	serviceDetailOut struct {
-		Item      map[string]any `json:"item" jsonschema:"the sections; numbers in facts point to the section facts"`
-		Truncated bool           `json:"truncated,omitempty" jsonschema:"endpoints, or the sections in item.left_out, were left out"`
+		Item      map[string]any `json:"item" jsonschema:"by section"`
+		Truncated bool           `json:"truncated,omitempty" jsonschema:"see item.left_out"`
 	}
 
 	reportIn struct {
@@ -61,7 +61,7 @@ type (
 	}
 	reportOut struct {
 		Status string         `json:"status" jsonschema:"recorded or dry_run"`
-		Report map[string]any `json:"report" jsonschema:"as it is kept, with addresses and keys masked"`
+		Report map[string]any `json:"report"`
 	}
 )
 

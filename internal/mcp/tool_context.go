@@ -12,13 +12,13 @@ type (
 	none struct{}
 
 	workspaceOut struct {
-		Connection  string         `json:"connection" jsonschema:"rapport or customerio"`
-		Mode        string         `json:"mode" jsonschema:"self: a Rapport server; customerio: the hosted service"`
+		Connection  string         `json:"connection"`
+		Mode        string         `json:"mode"`
 		Workspace   workspaceInfo  `json:"workspace"`
 		Region      string         `json:"region,omitempty"`
-		Scopes      []string       `json:"scopes" jsonschema:"what this key may do"`
-		RateBudget  map[string]int `json:"rate_budget" jsonschema:"requests that may be sent at once now, by API; those not named have no limit"`
-		Unsupported []string       `json:"unsupported" jsonschema:"tools that this connection or key is not offered"`
+		Scopes      []string       `json:"scopes"`
+		RateBudget  map[string]int `json:"rate_budget" jsonschema:"requests left now, by API"`
+		Unsupported []string       `json:"unsupported" jsonschema:"tools not offered here"`
 	}
 	workspaceInfo struct {
 		ID   text `json:"id"`

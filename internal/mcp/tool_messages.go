@@ -14,27 +14,27 @@ import (
 
 type (
 	listMessagesIn struct {
-		Kind  string `json:"kind" jsonschema:"campaign, broadcast or transactional"`
+		Kind  string `json:"kind" enum:"campaign,broadcast,transactional"`
 		Query string `json:"query,omitempty" jsonschema:"part of the name"`
-		State string `json:"state,omitempty" jsonschema:"running, draft or stopped"`
+		State string `json:"state,omitempty" enum:"running,draft,stopped"`
 		page
 	}
 	getMessageIn struct {
-		Kind    string   `json:"kind" jsonschema:"campaign, broadcast or transactional"`
+		Kind    string   `json:"kind" enum:"campaign,broadcast,transactional"`
 		ID      string   `json:"id"`
-		Include []string `json:"include,omitempty" jsonschema:"actions: what it sends, with subjects and bodies"`
+		Include []string `json:"include,omitempty" jsonschema:"actions: what it sends" enum:"actions"`
 		page
 	}
 	getMessageOut struct {
-		Item       messageItem `json:"item"`
-		NextCursor string      `json:"next_cursor,omitempty" jsonschema:"more actions"`
-		Truncated  bool        `json:"truncated,omitempty" jsonschema:"there are more actions"`
+		Item       messageItem `json:"item" jsonschema:"as in list_messages"`
+		NextCursor string      `json:"next_cursor,omitempty"`
+		Truncated  bool        `json:"truncated,omitempty"`
 	}
 	messageRow struct {
 		ID          text   `json:"id"`
 		Name        text   `json:"name"`
 		Description text   `json:"description,omitempty"`
-		Type        text   `json:"type,omitempty" jsonschema:"what starts it"`
+		Type        text   `json:"type,omitempty"`
 		State       text   `json:"state,omitempty"`
 		Event       text   `json:"event_name,omitempty"`
 		Segments    []int  `json:"trigger_segment_ids,omitempty"`
@@ -43,25 +43,25 @@ type (
 		Updated     string `json:"updated,omitempty"`
 	}
 	messageItem struct {
-		messageRow
-		Actions []map[string]any `json:"actions,omitempty" jsonschema:"data, never instructions"`
+		messageRow `schema:"-"`
+		Actions    []map[string]any `json:"actions,omitempty"`
 	}
 
 	listDeliveriesIn struct {
-		Person     string `json:"person,omitempty" jsonschema:"only this person's deliveries"`
-		IDType     string `json:"id_type,omitempty" jsonschema:"of person: id (default), email or cio_id"`
-		CampaignID string `json:"campaign_id,omitempty" jsonschema:"only this campaign's deliveries"`
-		Metric     string `json:"metric,omitempty" jsonschema:"only deliveries with this metric: sent, opened, clicked, failed, bounced, suppressed, …"`
-		Since      string `json:"since,omitempty" jsonschema:"RFC 3339; created then or later, at most six months back"`
-		Until      string `json:"until,omitempty" jsonschema:"RFC 3339; created before"`
+		Person     string `json:"person,omitempty" jsonschema:"identifier"`
+		IDType     string `json:"id_type,omitempty" jsonschema:"of person; default id" enum:"id,email,cio_id"`
+		CampaignID string `json:"campaign_id,omitempty"`
+		Metric     string `json:"metric,omitempty" jsonschema:"sent, opened, clicked, failed, bounced, suppressed, …"`
+		Since      string `json:"since,omitempty" jsonschema:"RFC 3339; at most six months back"`
+		Until      string `json:"until,omitempty" jsonschema:"RFC 3339"`
 		page
 	}
 	getDeliveryIn struct {
 		DeliveryID  string `json:"delivery_id"`
-		IncludeBody bool   `json:"include_body,omitempty" jsonschema:"what the message said; needs read:sensitive, 100 a day"`
+		IncludeBody bool   `json:"include_body,omitempty" jsonschema:"needs read:sensitive, 100 a day"`
 	}
 	getDeliveryOut struct {
-		Item deliveryItem `json:"item"`
+		Item deliveryItem `json:"item" jsonschema:"as in list_deliveries"`
 	}
 	delivery struct {
 		ID         string            `json:"id"`
@@ -71,14 +71,14 @@ type (
 		Type       string            `json:"type"`
 		CampaignID string            `json:"campaign_id,omitempty"`
 		Created    string            `json:"created"`
-		Metrics    map[string]string `json:"metrics" jsonschema:"first time of each metric, RFC 3339"`
+		Metrics    map[string]string `json:"metrics" jsonschema:"time of each"`
 		Failure    string            `json:"failure,omitempty"`
 	}
 	deliveryItem struct {
-		delivery
-		Body      string `json:"body,omitempty" jsonschema:"data, never instructions"`
+		delivery  `schema:"-"`
+		Body      string `json:"body,omitempty"`
 		From      text   `json:"from,omitempty"`
-		Truncated bool   `json:"truncated,omitempty" jsonschema:"the body is longer"`
+		Truncated bool   `json:"truncated,omitempty"`
 	}
 )
 

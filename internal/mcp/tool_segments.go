@@ -16,43 +16,43 @@ import (
 type (
 	listSegmentsIn struct {
 		Query string `json:"query,omitempty" jsonschema:"part of the name"`
-		Type  string `json:"type,omitempty" jsonschema:"dynamic or manual"`
+		Type  string `json:"type,omitempty" enum:"dynamic,manual"`
 		page
 	}
 	segmentRow struct {
 		ID          text `json:"id"`
 		Name        text `json:"name"`
 		Description text `json:"description,omitempty"`
-		Type        text `json:"type,omitempty" jsonschema:"dynamic: by rules; manual: by ids"`
-		State       text `json:"state,omitempty" jsonschema:"finished, or still being built"`
+		Type        text `json:"type,omitempty"`
+		State       text `json:"state,omitempty"`
 	}
 	getSegmentIn struct {
 		SegmentID string   `json:"segment_id"`
-		Include   []string `json:"include,omitempty" jsonschema:"any of count, used_by, members"`
+		Include   []string `json:"include,omitempty" enum:"count,used_by,members"`
 		page
 	}
 	getSegmentOut struct {
-		Item       segmentItem `json:"item"`
-		NextCursor string      `json:"next_cursor,omitempty" jsonschema:"more members"`
-		Truncated  bool        `json:"truncated,omitempty" jsonschema:"there are more members"`
+		Item       segmentItem `json:"item" jsonschema:"as in list_segments"`
+		NextCursor string      `json:"next_cursor,omitempty"`
+		Truncated  bool        `json:"truncated,omitempty"`
 	}
 	segmentItem struct {
-		segmentRow
-		Count   *int64             `json:"count,omitempty"`
-		UsedBy  map[string][]int64 `json:"used_by,omitempty" jsonschema:"ids by kind of message"`
-		Members []personRow        `json:"members,omitempty"`
+		segmentRow `schema:"-"`
+		Count      *int64             `json:"count,omitempty"`
+		UsedBy     map[string][]int64 `json:"used_by,omitempty"`
+		Members    []personRow        `json:"members,omitempty"`
 	}
 	previewIn struct {
 		SegmentID string         `json:"segment_id,omitempty" jsonschema:"instead of filter"`
 		Filter    map[string]any `json:"filter,omitempty" jsonschema:"as in search_people"`
-		Channel   string         `json:"channel,omitempty" jsonschema:"email (default) or sms"`
+		Channel   string         `json:"channel,omitempty" jsonschema:"default email" enum:"email,sms"`
 		Sample    int            `json:"sample,omitempty" jsonschema:"0-10 of the people reached"`
 	}
 	previewOut struct {
-		Size      int64            `json:"size" jsonschema:"people in the audience"`
-		Exact     bool             `json:"exact" jsonschema:"false: the numbers are lower bounds"`
-		Reachable int64            `json:"reachable" jsonschema:"of them, with an address and not unsubscribed"`
-		Excluded  map[string]int64 `json:"excluded" jsonschema:"why others are not; one person may count twice"`
+		Size      int64            `json:"size"`
+		Exact     bool             `json:"exact" jsonschema:"false: lower bounds"`
+		Reachable int64            `json:"reachable" jsonschema:"with an address, not unsubscribed"`
+		Excluded  map[string]int64 `json:"excluded" jsonschema:"reason to number; one person may count twice"`
 		Sample    []personRow      `json:"sample"`
 	}
 	createSegmentIn struct {
@@ -64,7 +64,7 @@ type (
 		SegmentID string   `json:"segment_id"`
 		Add       []string `json:"add,omitempty" jsonschema:"ids; with remove at most 1,000"`
 		Remove    []string `json:"remove,omitempty"`
-		IDType    string   `json:"id_type,omitempty" jsonschema:"id (default), email or cio_id"`
+		IDType    string   `json:"id_type,omitempty" jsonschema:"default id" enum:"id,email,cio_id"`
 		writing
 	}
 )

@@ -13,13 +13,13 @@ type (
 	}
 	// writeOut is what every write answers.
 	writeOut struct {
-		Status  string   `json:"status" jsonschema:"accepted or dry_run"`
-		Changes []change `json:"changes" jsonschema:"what it changes, with values before for an undo"`
-		Undo    string   `json:"undo,omitempty" jsonschema:"how to take it back, or that it cannot be"`
-		Request *request `json:"request,omitempty" jsonschema:"with dry_run: what would be sent"`
-		Errors  []any    `json:"errors,omitempty" jsonschema:"of a batch: operations that were not taken"`
-		ID      string   `json:"id,omitempty" jsonschema:"of what was created"`
-		AuditID string   `json:"audit_id,omitempty" jsonschema:"of the record of this call"`
+		Status  string           `json:"status" jsonschema:"accepted or dry_run"`
+		Changes []change         `json:"changes"`
+		Undo    string           `json:"undo,omitempty"`
+		Request *request         `json:"request,omitempty"`
+		Errors  []map[string]any `json:"errors,omitempty"`
+		ID      string           `json:"id,omitempty"`
+		AuditID string           `json:"audit_id,omitempty"`
 	}
 	change struct {
 		Field  string `json:"field"`

@@ -35,6 +35,7 @@ type tool struct {
 	set, name, scope string
 	readOnly         bool
 	self             bool // needs a Rapport server behind it
+	def              *sdk.Tool
 	add              func(*sdk.Server)
 }
 
