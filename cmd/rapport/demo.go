@@ -42,6 +42,7 @@ type demo struct {
 
 // Run is the command.
 func (c *demoCmd) Run(ctx context.Context, a *app) error {
+	shareCPUs()
 	dir, err := os.MkdirTemp("", "rapport-demo-")
 	if err != nil {
 		return fault.Wrap(fault.Invalid, err, "cannot make a scratch folder")
