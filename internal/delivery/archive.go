@@ -58,13 +58,24 @@ func (w *Worker) archive(j *Job, mail *message.Mail) {
 
 func said(j *Job, mail *message.Mail) Said {
 	out := Said{
-		From: readable(mail.From), ReplyTo: readable(mail.ReplyTo), Recipient: readable(mail.To...), CC: readable(mail.CC...), BCC: readable(mail.BCC...),
+		From: addresses(mail.From), ReplyTo: addresses(mail.ReplyTo), Recipient: addresses(mail.To...), CC: addresses(mail.CC...), BCC: addresses(mail.BCC...),
 		FakeBCC: j.Email.FakeBCC, Subject: mail.Subject, Preheader: mail.Preheader, Body: mail.HTML, Plain: mail.Text,
 	}
 	for _, h := range mail.Headers {
 		out.Headers = append(out.Headers, SaidHeader{h.Name, readable(h.Value)})
 	}
 	return out
+}
+
+// addresses is a list of mailboxes as people read it: one without a name is the address alone.
+func addresses(list ...string) string {
+	out := make([]string, len(list))
+	for i, a := range list {
+		if out[i] = a; strings.HasPrefix(a, "<") && strings.HasSuffix(a, ">") {
+			out[i] = a[1 : len(a)-1]
+		}
+	}
+	return readable(out...)
 }
 
 // readable undoes the encoding of header text.

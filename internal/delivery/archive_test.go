@@ -57,7 +57,7 @@ func testArchived(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	want := map[int64]delivery.Said{1: {
-		From: `Grüße <hello@acme.example>`, ReplyTo: "<help@acme.example>", Recipient: `"Ada" <ada@example.com>`, CC: "<b@example.com>", BCC: "<c@example.com>",
+		From: `Grüße <hello@acme.example>`, ReplyTo: "help@acme.example", Recipient: `"Ada" <ada@example.com>`, CC: "b@example.com", BCC: "c@example.com",
 		FakeBCC: true, Subject: "Für Ada", Preheader: "Ada:", Headers: []delivery.SaidHeader{{Name: "X-One", Value: "ü"}},
 	}}
 	for id, said := range got {

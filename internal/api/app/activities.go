@@ -32,7 +32,10 @@ func (s *surface) listActivities(c *api.Call) error {
 	if none {
 		return c.JSON(http.StatusOK, ActivitiesAnswer{Activities: []Activity{}})
 	}
-	list, next, err := s.o.Store.Activities(c.R.Context(), c.Workspace, q)
+	list, next, err := some(q.From, func(from int64) ([]event.Activity, int64, error) {
+		q.From = from
+		return s.o.Store.Activities(c.R.Context(), c.Workspace, q)
+	})
 	if err != nil {
 		return err
 	}
@@ -71,7 +74,10 @@ func (s *surface) timeline(c *api.Call, d *person.Document) error {
 	if q.From == 0 || none {
 		return c.JSON(http.StatusOK, out)
 	}
-	list, next, err := s.o.Store.Timeline(c.R.Context(), c.Workspace, q)
+	list, next, err := some(q.From, func(from int64) ([]event.Activity, int64, error) {
+		q.From = from
+		return s.o.Store.Timeline(c.R.Context(), c.Workspace, q)
+	})
 	if err != nil {
 		return err
 	}

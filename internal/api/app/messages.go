@@ -90,7 +90,10 @@ func (s *surface) messages(c *api.Call, name string, d *person.Document, q Deliv
 		return c.JSON(http.StatusOK, out)
 	}
 	q.From, q.Limit = p.from, p.limit
-	list, next, err := s.o.Store.Deliveries(c.R.Context(), c.Workspace, q)
+	list, next, err := some(q.From, func(from int64) ([]delivery.Delivery, int64, error) {
+		q.From = from
+		return s.o.Store.Deliveries(c.R.Context(), c.Workspace, q)
+	})
 	if err != nil {
 		return err
 	}

@@ -170,7 +170,9 @@ func (s *surface) searchObjects(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	found, next, err := s.o.Store.SearchObjects(c.R.Context(), c.Workspace, typ, f, after, limit)
+	found, next, err := some(after, func(after string) ([]object.Object, string, error) {
+		return s.o.Store.SearchObjects(c.R.Context(), c.Workspace, typ, f, after, limit)
+	})
 	if err != nil {
 		return err
 	}

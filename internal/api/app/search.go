@@ -58,7 +58,9 @@ func (s *surface) searchPeople(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	people, next, err := s.o.Store.SearchPeople(c.R.Context(), c.Workspace, f, uint32(p.from), p.limit)
+	people, next, err := some(uint32(p.from), func(after uint32) ([]*person.Document, uint32, error) {
+		return s.o.Store.SearchPeople(c.R.Context(), c.Workspace, f, after, p.limit)
+	})
 	if err != nil {
 		return err
 	}
