@@ -19,6 +19,8 @@ type Source interface {
 	LastPerson(ctx context.Context, workspace int64) (uint32, error)
 	// Documents calls each with the stored documents of ordinals in [from, to), ascending. doc is valid during the call.
 	Documents(ctx context.Context, workspace int64, from, to uint32, each func(ordinal uint32, doc []byte) error) error
+	// Pick is Documents for single people, in any order; those who are not there are left out.
+	Pick(ctx context.Context, workspace int64, people []uint32, each func(ordinal uint32, doc []byte) error) error
 	// Walk calls each with the activities of the chains that begin at these heads, newest first within each chain.
 	Walk(ctx context.Context, workspace int64, heads []int64, each func(event.Activity) error) error
 	// Membership is everybody who is in a segment.

@@ -61,21 +61,25 @@ type counted struct {
 
 // countedOf lists what the trees ask for, each condition once with the largest Keep.
 func countedOf(set *definition.Set, trees []*segment.Node) []counted {
-	var out []counted
-	at := map[uint64]int{}
+	specs := map[uint64]segment.FactSpec{}
 	for _, tree := range trees {
 		for _, spec := range tree.Specs() {
-			if i, ok := at[spec.Key]; ok {
-				out[i].Keep = max(out[i].Keep, spec.Keep)
-				continue
+			if have, ok := specs[spec.Key]; !ok || spec.Keep > have.Keep {
+				specs[spec.Key] = spec
 			}
-			c := counted{FactSpec: spec, chain: event.ChainName(spec.Type, spec.Name), born: -1}
-			if f := set.Facts()[spec.Key]; f != nil {
-				c.born, c.keep = f.Born, f.Keep
-			}
-			at[spec.Key] = len(out)
-			out = append(out, c)
 		}
+	}
+	return countedIn(set, specs)
+}
+
+func countedIn(set *definition.Set, specs map[uint64]segment.FactSpec) []counted {
+	out := make([]counted, 0, len(specs))
+	for _, spec := range specs {
+		c := counted{FactSpec: spec, chain: event.ChainName(spec.Type, spec.Name), born: -1}
+		if f := set.Facts()[spec.Key]; f != nil {
+			c.born, c.keep = f.Born, f.Keep
+		}
+		out = append(out, c)
 	}
 	return out
 }

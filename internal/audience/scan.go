@@ -20,7 +20,11 @@ import (
 func Scan(ctx context.Context, src Source, workspace int64, set *definition.Set, trees []*segment.Node, members map[string]*roaring.Bitmap,
 	from, to uint32, each func(*Person) error,
 ) error {
-	s := scan{src: src, workspace: workspace, specs: countedOf(set, trees), each: each, p: Person{members: members}}
+	return scanRange(ctx, src, workspace, countedOf(set, trees), members, from, to, each)
+}
+
+func scanRange(ctx context.Context, src Source, workspace int64, specs []counted, members map[string]*roaring.Bitmap, from, to uint32, each func(*Person) error) error {
+	s := scan{src: src, workspace: workspace, specs: specs, each: each, p: Person{members: members}}
 	for from < to {
 		next := to
 		err := src.Documents(ctx, workspace, from, to, func(ordinal uint32, doc []byte) error {

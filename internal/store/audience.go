@@ -32,6 +32,21 @@ func (db *DB) Documents(ctx context.Context, ws int64, from, to uint32, each fun
 	})
 }
 
+// Pick is part of audience.Source.
+func (db *DB) Pick(ctx context.Context, ws int64, people []uint32, each func(ordinal uint32, doc []byte) error) error {
+	const sql = `WITH k (workspace, person) AS ({rows})
+		SELECT p.person, p.doc FROM k CROSS JOIN people p WHERE p.workspace = k.workspace AND p.person = k.person`
+	keys := set{repeat(ws, len(people)), col(people, func(o uint32) int64 { return int64(o) })}
+	var who int64
+	var doc []byte
+	return db.querySet(ctx, sql, keys, func(r row) error {
+		if err := r.Scan(&who, &doc); err != nil {
+			return err
+		}
+		return each(uint32(who), doc)
+	})
+}
+
 // Walk is part of audience.Source.
 func (db *DB) Walk(ctx context.Context, ws int64, heads []int64, each func(event.Activity) error) error {
 	return db.querySet(ctx, historySQL, set{repeat(ws, len(heads)), heads}, func(r row) error {

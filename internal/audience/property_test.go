@@ -1,0 +1,282 @@
+package audience
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"pgregory.net/rapid"
+
+	"rapport.example/internal/definition"
+	"rapport.example/internal/event"
+	"rapport.example/internal/person"
+	"rapport.example/internal/segment"
+	"rapport.example/internal/value"
+)
+
+const epoch = int64(1_700_000_000_000)
+
+// crowd is a source in memory, with the whole history of everybody.
+type crowd struct {
+	mu       sync.Mutex
+	people   map[uint32]*person.Document
+	history  map[uint32][]event.Activity
+	rows     []event.Activity // by sequence, from 1
+	segments map[int64]*roaring.Bitmap
+}
+
+func (c *crowd) LastPerson(context.Context, int64) (uint32, error) {
+	last := uint32(0)
+	for o := range c.people {
+		last = max(last, o)
+	}
+	return last, nil
+}
+
+func (c *crowd) Documents(_ context.Context, _ int64, from, to uint32, each func(uint32, []byte) error) error {
+	for _, o := range slices.Sorted(maps.Keys(c.people)) {
+		if o >= from && o < to {
+			if err := each(o, c.people[o].Encode(nil)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *crowd) Pick(_ context.Context, _ int64, people []uint32, each func(uint32, []byte) error) error {
+	for _, o := range people {
+		if d := c.people[o]; d != nil {
+			if err := each(o, d.Encode(nil)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *crowd) Walk(_ context.Context, _ int64, heads []int64, each func(event.Activity) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, head := range heads {
+		for at := head; at != 0; at = c.rows[at-1].PrevNamed {
+			if err := each(c.rows[at-1]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *crowd) Membership(_ context.Context, _, segment int64) (*roaring.Bitmap, error) {
+	return c.segments[segment].Clone(), nil
+}
+
+// put draws a person anew, their document complete for one of the generations.
+func (c *crowd) put(t *rapid.T, set *definition.Set, o uint32) {
+	d := &person.Document{Ref: person.Ref{Workspace: 1, Ordinal: o}, CIO: fmt.Sprint(o), Created: epoch + int64(rapid.IntRange(0, 6).Draw(t, "created"))*1000}
+	d.Gen = int64(rapid.IntRange(1, 3).Draw(t, "generation"))
+	for _, name := range []string{"plan", "n", "t", "o"} {
+		values := map[string][]string{
+			"plan": {"", `"pro"`, `"free"`, `"Pro"`, `null`, `["pro",1]`, `true`}, "n": {"", "0", "1", "2", `"2"`, `"x"`},
+			"t": {"", "1700000001", "1700000002.5", "1700000004", `"2023-11-14T22:13:23Z"`, `"no"`}, "o": {"", `{"a":{"b":1}}`, `{"a":[1,2]}`, "3"},
+		}[name]
+		if v := rapid.SampledFrom(values).Draw(t, name); v != "" {
+			d.Attributes = append(d.Attributes, person.Attribute{Name: name, Value: value.Value(v)})
+		}
+	}
+	c.history[o] = nil
+	for range rapid.IntRange(0, 5).Draw(t, "events") {
+		a := event.Activity{
+			Person: o, Seq: int64(len(c.rows) + 1), Type: event.Track, Name: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"),
+			At: epoch + int64(rapid.IntRange(0, 8).Draw(t, "at"))*1000, Data: value.Value(rapid.SampledFrom([]string{`{"k":1}`, `{"k":2}`, ""}).Draw(t, "data")),
+		}
+		chain := event.ChainName(a.Type, a.Name)
+		if i := slices.IndexFunc(d.Named, func(n person.Named) bool { return n.Name == chain }); i >= 0 {
+			a.PrevNamed, d.Named[i].Seq = d.Named[i].Seq, a.Seq
+		} else {
+			d.Named = append(d.Named, person.Named{Name: chain, Seq: a.Seq})
+		}
+		if d.FirstEvent == 0 || a.At < d.FirstEvent {
+			d.FirstEvent = a.At
+		}
+		c.rows, c.history[o] = append(c.rows, a), append(c.history[o], a)
+	}
+	for _, f := range set.Facts() {
+		if d.Gen < f.Born && len(of(c.history[o], f.FactSpec)) > 0 {
+			d.Facts = append(d.Facts, person.Fact{Key: f.Key, Count: 9, First: epoch, Newest: []int64{epoch + 9000}}) // from an earlier time
+		} else if fact := segment.Rebuild(f.FactSpec, of(c.history[o], f.FactSpec)); fact.Count > 0 {
+			d.Facts = append(d.Facts, fact)
+		}
+	}
+	slices.SortFunc(d.Facts, func(a, b person.Fact) int { return int(a.Key>>1) - int(b.Key>>1) })
+	c.people[o] = d
+}
+
+func of(history []event.Activity, spec segment.FactSpec) (out []event.Activity) {
+	for _, a := range history {
+		if a.Type == spec.Type && a.Name == spec.Name {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// whole shows a person to conditions with their whole history.
+type whole struct {
+	c    *crowd
+	d    *person.Document
+	set  *definition.Set
+	tree *segment.Node
+}
+
+func (w whole) Attribute(name string) value.Value { return w.d.Attribute(name) }
+func (w whole) Property(string) value.Value       { return nil }
+func (w whole) Since() int64                      { return w.d.Since() }
+func (w whole) Member(slug string) bool {
+	seg := w.set.SegmentBySlug(slug)
+	return seg != nil && w.c.segments[seg.ID].Contains(w.d.Ordinal)
+}
+
+func (w whole) Fact(key uint64) (f person.Fact) {
+	for _, spec := range w.tree.Specs() {
+		if spec.Key == key {
+			spec.Keep = 100
+			f = segment.Rebuild(spec, of(w.c.history[w.d.Ordinal], spec))
+		}
+	}
+	return f
+}
+
+// drawTree draws a condition of all that there is.
+func drawTree(t *rapid.T, depth int) string {
+	if depth > 0 && rapid.IntRange(0, 2).Draw(t, "group") > 0 {
+		parts := make([]string, rapid.IntRange(1, 3).Draw(t, "children"))
+		for i := range parts {
+			parts[i] = drawTree(t, depth-1)
+		}
+		return fmt.Sprintf(`{%q:[%s]}`, rapid.SampledFrom([]string{"all", "any", "none"}).Draw(t, "word"), strings.Join(parts, ","))
+	}
+	if rapid.Bool().Draw(t, "event") {
+		within := rapid.SampledFrom([]string{"", `,"within":"2s"`, `,"within":"5s"`}).Draw(t, "within")
+		return fmt.Sprintf(`{"event":%q,%s%s%s}`, rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "name"),
+			rapid.SampledFrom([]string{`"at_least":1`, `"at_least":2`, `"at_most":1`, `"exactly":0`, `"exactly":2`, `"at_least":1,"at_most":2`}).Draw(t, "times"), within,
+			rapid.SampledFrom([]string{"", `,"where":{"property":"k","is":1}`}).Draw(t, "where"))
+	}
+	return rapid.SampledFrom([]string{
+		`{"attribute":"plan","is":"pro"}`, `{"attribute":"plan","is_not":["pro","free"]}`, `{"attribute":"plan","contains":"R"}`, `{"attribute":"plan","exists":false}`,
+		`{"attribute":"n","at_least":1}`, `{"attribute":"n","less":2,"greater":0}`, `{"attribute":"t","after":"2s ago"}`, `{"attribute":"t","before":"now"}`,
+		`{"attribute":"t","after":"4s ago","before":"1s ago"}`, `{"attribute":"t","is":1700000001}`, `{"attribute":"o.a.b","is":1}`, `{"attribute":"o","exists":true}`,
+		`{"attribute":"cio_id","contains":"1"}`, `{"segment":"some"}`, `{"not_segment":"some"}`,
+	}).Draw(t, "leaf")
+}
+
+// compiled is the workspace's definitions: a segment that others refer to, and one of each generation whose events are counted.
+func compiled(t *rapid.T) *definition.Set {
+	body := func(id, rest string) value.Value { return value.Value(fmt.Sprintf(`{"id":%q,%s}`, id, rest)) }
+	rows := []definition.Row{{Kind: definition.Segments, ID: 1, Version: 1, Slug: "some", Gen: 1, Current: true, Body: body("some", `"manual":true`)}}
+	for i, gen := range []int64{2, 3} {
+		slug := fmt.Sprintf("s%d", i)
+		rows = append(rows, definition.Row{
+			Kind: definition.Segments, ID: int64(i + 2), Version: 1, Slug: slug, Gen: gen, Current: true,
+			Body: body(slug, `"conditions":`+drawTree(t, 1)),
+		})
+	}
+	set, err := definition.Compile(rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// TestEverybody holds what columns and a scan answer, line by line, to the tree evaluated person by person on their whole history,
+// while people come, change and go. With little room some columns make place for others, and some never fit.
+func TestEverybody(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		set := compiled(t)
+		c := &crowd{people: map[uint32]*person.Document{}, history: map[uint32][]event.Activity{}, segments: map[int64]*roaring.Bitmap{1: roaring.New()}}
+		a := New(c, rapid.SampledFrom([]int64{64 << 20, 1_500_000, 1000}).Draw(t, "room"))
+		a.Hold(1)
+		ordinals := rapid.SampledFrom([]uint32{1, 2, 3, 64, 65, 65_534, 65_535, 65_536, 65_537, 131_071, 131_072})
+		for range rapid.IntRange(1, 4).Draw(t, "steps") {
+			for range rapid.IntRange(0, 6).Draw(t, "changes") {
+				o := ordinals.Draw(t, "ordinal")
+				c.segments[1].Remove(o)
+				if rapid.IntRange(0, 4).Draw(t, "gone") == 0 {
+					delete(c.people, o)
+				} else {
+					c.put(t, set, o)
+					if rapid.Bool().Draw(t, "some") {
+						c.segments[1].Add(o)
+					}
+				}
+				a.Touch(1, []uint32{o})
+			}
+			for range 2 {
+				c.check(t, a, set)
+			}
+		}
+	})
+}
+
+func (c *crowd) check(t *rapid.T, a *Audiences, set *definition.Set) {
+	text := drawTree(t, 3)
+	tree, err := segment.Parse(value.Value(text), "conditions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := Query{Workspace: 1, Set: set, Tree: tree, Now: epoch + int64(rapid.IntRange(0, 12).Draw(t, "now"))*1000, Samples: 3}
+	want := c.naive(q)
+	for name, ask := range map[string]func() (*Answer, error){
+		"columns": func() (*Answer, error) { return a.Ask(context.Background(), q) },
+		"scan":    func() (*Answer, error) { return Read(context.Background(), c, q) },
+	} {
+		got, err := ask()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !got.Members.Equals(want.Members) || got.People != want.People || got.Count != want.Count || !slices.Equal(got.Lines, want.Lines) {
+			t.Fatalf("%s of %s: %v of %d, %v\nwant %v of %d, %v", name, text, got.Members, got.People, got.Lines, want.Members, want.People, want.Lines)
+		}
+		if len(got.Samples) != min(3, int(got.Count)) || !slices.IsSorted(got.Samples) || slices.ContainsFunc(got.Samples, func(o uint32) bool { return !want.Members.Contains(o) }) {
+			t.Fatalf("%s of %s: samples %v of %v", name, text, got.Samples, want.Members)
+		}
+	}
+}
+
+// naive asks every person for every line.
+func (c *crowd) naive(q Query) *Answer {
+	out := &Answer{Members: roaring.New()}
+	for o, d := range c.people {
+		out.People++
+		lines := q.Tree.Explain(whole{c, d, q.Set, q.Tree}, q.Now)
+		if out.Lines == nil {
+			out.Lines = make([]Line, len(lines))
+		}
+		var wrong []int
+		for i, l := range lines {
+			if l.Match {
+				out.Lines[i].Count++
+			} else if l.Depth == 1 && lines[0].Sentence == "all of" {
+				wrong = append(wrong, i)
+			}
+		}
+		if len(wrong) == 1 {
+			out.Lines[wrong[0]].Alone++
+		}
+		if lines[0].Match {
+			out.Members.Add(o)
+		}
+	}
+	if out.Lines == nil {
+		out.Lines = make([]Line, len(lay(q.Tree)))
+	}
+	out.Count = int64(out.Members.GetCardinality())
+	return out
+}
