@@ -27,6 +27,7 @@ type Serve struct {
 	LimitArchive   float64 `help:"Archived messages read per day (UTC) and workspace; 0 = no limit. Default: ${default}." default:"100" env:"RAPPORT_LIMIT_ARCHIVE" placeholder:"N"`
 	SendingIPs     string  `name:"sending-ips" help:"Addresses that mail is sent from, with commas between: GET /v1/info/ip_addresses tells them." env:"RAPPORT_SENDING_IPS" placeholder:"IP,…"`
 	ArchiveDays    int     `help:"Days for which it is kept what messages said; 0 = it is not kept. Default: ${default}." default:"30" env:"RAPPORT_ARCHIVE_DAYS" placeholder:"N"`
+	SegmentMemory  int     `help:"MiB for what is kept in memory to count segments and previews quickly; 0 = nothing is kept. Default: ${default}." default:"256" env:"RAPPORT_SEGMENT_MEMORY" placeholder:"MIB"`
 	BaseURL        string  `name:"base-url" help:"Address under which people reach links in messages. Default: that of --listen." env:"RAPPORT_BASE_URL" placeholder:"URL"`
 	ImportHosts    string  `name:"import-hosts" help:"Hosts inside this network from which POST /v1/imports may fetch files, as name or name:port with commas between. Default: none, only the internet." env:"RAPPORT_IMPORT_HOSTS" placeholder:"HOST,…"`
 	TrustedProxies string  `name:"trusted-proxies" help:"Proxies whose X-Forwarded-For tells who asks, as addresses or CIDRs with commas between. Default: none, the connection tells." env:"RAPPORT_TRUSTED_PROXIES" placeholder:"CIDR,…"`
@@ -74,7 +75,7 @@ func (s *Serve) Validate() error {
 	for _, l := range []struct {
 		flag string
 		v    float64
-	}{{"--limit-track", s.LimitTrack}, {"--limit-app", s.LimitApp}, {"--limit-send", s.LimitSend}, {"--limit-open", s.LimitOpen}, {"--limit-pipelines", s.LimitPipelines}, {"--limit-archive", s.LimitArchive}, {"--archive-days", float64(s.ArchiveDays)}} {
+	}{{"--limit-track", s.LimitTrack}, {"--limit-app", s.LimitApp}, {"--limit-send", s.LimitSend}, {"--limit-open", s.LimitOpen}, {"--limit-pipelines", s.LimitPipelines}, {"--limit-archive", s.LimitArchive}, {"--archive-days", float64(s.ArchiveDays)}, {"--segment-memory", float64(s.SegmentMemory)}} {
 		if l.v < 0 {
 			return fault.Field(l.flag, "must be 0 or more")
 		}

@@ -51,14 +51,22 @@ type Deliverer interface {
 	Hand(jobs []delivery.Job) // takes at most Free() jobs; does not block
 }
 
+// Watcher hears of changes of people in the workspaces that this process owns. It must not block.
+type Watcher interface {
+	Hold(workspace int64)                   // from now on, or again after some may have been missed
+	Release(workspace int64)                // no more
+	Touch(workspace int64, people []uint32) // after the commit, and before anybody is told that it is applied
+}
+
 // Options says what an engine works with. All fields are required unless a default is given.
 type Options struct {
 	Store   Store
 	Log     Log
 	Deliver Deliverer
-	Secret  []byte // keys opaque ids and the hashes of suppressed identifiers
-	Owner   string // this node's name in lease rows
-	Alone   bool   // this process knows that no other reads these partitions, so it may take their leases at once
+	People  Watcher // hears of every person whose document changes; nil = nobody listens
+	Secret  []byte  // keys opaque ids and the hashes of suppressed identifiers
+	Owner   string  // this node's name in lease rows
+	Alone   bool    // this process knows that no other reads these partitions, so it may take their leases at once
 	Now     func() time.Time
 	Logger  *slog.Logger
 

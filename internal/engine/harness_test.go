@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"rapport.example/internal/audience"
 	"rapport.example/internal/definition"
 	"rapport.example/internal/delivery"
 	"rapport.example/internal/engine"
@@ -122,6 +123,7 @@ type world struct {
 
 	store     engine.Store // what the engine sees; db unless a test sets another before start
 	histories int64        // of engine.Options
+	people    *audience.Audiences
 
 	mu  sync.Mutex
 	now time.Time
@@ -138,7 +140,7 @@ func newWorld(t testing.TB, db *store.DB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &world{t: t, db: db, log: newMemLog(), out: &outbox{}, ws: w.ID, now: epoch, store: db}
+	x := &world{t: t, db: db, log: newMemLog(), out: &outbox{}, ws: w.ID, now: epoch, store: db, people: audience.New(db, 64<<20)}
 	x.start()
 	t.Cleanup(func() { x.eng.Stop() })
 	return x
@@ -147,7 +149,7 @@ func newWorld(t testing.TB, db *store.DB) *world {
 func (w *world) start() {
 	w.t.Helper()
 	w.eng = engine.New(engine.Options{
-		Store: w.store, Log: w.log, Deliver: w.out, Secret: w.db.Secret(), Owner: "test", Alone: true,
+		Store: w.store, People: w.people, Log: w.log, Deliver: w.out, Secret: w.db.Secret(), Owner: "test", Alone: true,
 		Now: w.clock, Histories: w.histories, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err := w.eng.Start(w.t.Context()); err != nil {

@@ -25,6 +25,7 @@ type partition struct {
 
 	tenants map[int64]*tenant
 	pieces  pieceCache
+	touched map[int64][]uint32 // people whom the transaction under way changes, by workspace
 	trims   []trimMark
 	expires time.Time // when old rows are looked at next
 	last    int       // ops of the last transaction of frames
@@ -73,6 +74,7 @@ func (p *partition) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the log: %w", err)
 	}
+	defer p.release()
 	defer func() {
 		if err := reader.Close(); err != nil {
 			p.log.Debug("close log reader", "error", err)
@@ -221,6 +223,7 @@ func (p *partition) transact(ctx context.Context, fn func(Tx) error) error {
 	if err != nil {
 		p.loaded = false
 	}
+	p.tell(err == nil)
 	return err
 }
 
@@ -277,6 +280,7 @@ func (p *partition) load(ctx context.Context) error {
 		return fmt.Errorf("load workspaces: %w", err)
 	}
 	p.loaded = true
+	p.hold()
 	return nil
 }
 
@@ -338,6 +342,7 @@ func (p *partition) tenant(ctx context.Context, tx Tx, id int64) (*tenant, error
 				return nil, err
 			}
 			p.tenants[id] = t
+			p.hold(id)
 			return t, nil
 		}
 	}

@@ -35,8 +35,11 @@ func TestMembershipsFromScratch(t *testing.T) {
 			w.ws = ws.ID
 			x := &random{world: w, rt: rt}
 			x.define()
-			for range rapid.IntRange(2, 8).Draw(rt, "frames") {
+			for i := range rapid.IntRange(2, 8).Draw(rt, "frames") {
 				x.frame()
+				if i == 2 { // columns are there from now on
+					x.check()
+				}
 			}
 			x.check()
 		})
@@ -253,15 +256,24 @@ func (x *random) ask() *segment.Node {
 	return n
 }
 
-// everybody holds what a scan of all documents answers, line by line, to those who are meant.
+// everybody holds what a scan of all documents and what columns answer to those who are meant.
 func (x *random) everybody(set *definition.Set, tree *segment.Node, now int64, want []uint32) {
 	q := audience.Query{Workspace: x.ws, Set: set, Tree: tree, Now: now, Samples: 2}
-	got, err := audience.Read(x.t.Context(), x.db, q)
+	read, err := audience.Read(x.t.Context(), x.db, q)
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	if !slices.Equal(got.Members.ToArray(), want) || got.Count != int64(len(want)) || got.Lines[0].Count != got.Count {
-		x.rt.Fatalf("%s: a scan finds %v and counts %d, from scratch %v\n%s", tree.Sentence(), got.Members, got.Count, want, strings.Join(x.said, "\n"))
+	asked, err := x.people.Ask(x.t.Context(), q)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	for name, got := range map[string]*audience.Answer{"a scan": read, "columns": asked} {
+		if !slices.Equal(got.Members.ToArray(), want) || got.Count != int64(len(want)) || got.Lines[0].Count != got.Count {
+			x.rt.Fatalf("%s: %s finds %v and counts %d, from scratch %v\n%s", tree.Sentence(), name, got.Members, got.Count, want, strings.Join(x.said, "\n"))
+		}
+	}
+	if !asked.Columns {
+		x.rt.Fatalf("%s was not asked of columns", tree.Sentence())
 	}
 }
 

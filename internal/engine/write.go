@@ -61,6 +61,7 @@ func (b *batch) write(ctx context.Context, tx Tx) error {
 	if b.c.empty() {
 		return nil
 	}
+	b.p.touch(&b.c)
 	return tx.Write(ctx, &b.c)
 }
 

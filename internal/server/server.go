@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"rapport.example/internal/api"
+	"rapport.example/internal/audience"
 	"rapport.example/internal/config"
 	"rapport.example/internal/delivery"
 	"rapport.example/internal/delivery/mailbox"
@@ -65,6 +66,7 @@ type server struct {
 	db     *store.DB
 	stream *natslog.Log
 	writes *ingest.Log
+	people *audience.Audiences
 	engine *engine.Engine
 	jobs   *job.Runner
 	keys   *api.Keys
@@ -154,8 +156,9 @@ func (s *server) start(ctx context.Context) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
+	s.people = audience.New(s.db, int64(s.o.SegmentMemory)<<20)
 	s.engine = engine.New(engine.Options{
-		Store: s.db, Log: frames{s.stream}, Deliver: worker, Secret: s.db.Secret(), Owner: id.New(s.now()), Alone: s.o.DatabaseURL == "",
+		Store: s.db, People: s.people, Log: frames{s.stream}, Deliver: worker, Secret: s.db.Secret(), Owner: id.New(s.now()), Alone: s.o.DatabaseURL == "",
 		Now: s.now, Logger: s.log, Archived: time.Duration(s.o.ArchiveDays) * 24 * time.Hour,
 	})
 	s.fresh = &freshness{engine: s.engine, log: s.writes, last: s.stream.Last, alone: s.o.DatabaseURL == "", check: s.db.Checkpoint, route: s.partition}
