@@ -71,14 +71,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// choice is a topic as somebody has it.
+// choice is a topic as somebody has it, in their language.
 type choice struct {
 	*definition.Topic
-	On bool
+	Text definition.TopicText
+	On   bool
 }
 
-// find reads a person and their choices; d is nil if they are gone.
-func (h *Handler) find(ctx context.Context, t ticket) (d *person.Document, list []choice, err error) {
+// find reads a person and their choices, with topics as they are called in a language (Accept-Language); d is nil if they are gone.
+func (h *Handler) find(ctx context.Context, t ticket, language string) (d *person.Document, list []choice, err error) {
 	if d, err = h.o.Store.FindPerson(ctx, t.workspace, person.Identifier{Type: person.ByCIO, Value: t.cio}); err != nil || d == nil {
 		return nil, nil, err
 	}
@@ -92,14 +93,14 @@ func (h *Handler) find(ctx context.Context, t ticket) (d *person.Document, list 
 			return nil, nil, err
 		}
 		topic.ID = rows[i].ID
-		list = append(list, choice{topic, topic.Wants(d.Get(person.Preferences))})
+		list = append(list, choice{topic, topic.In(language), topic.Wants(d.Get(person.Preferences))})
 	}
 	return d, list, nil
 }
 
 func (h *Handler) show(w http.ResponseWriter, r *http.Request, t ticket, saved bool) {
 	h.o.Fresh(r.Context(), t.workspace)
-	d, list, err := h.find(r.Context(), t)
+	d, list, err := h.find(r.Context(), t, r.Header.Get("Accept-Language"))
 	switch {
 	case err != nil:
 		h.o.Log.Error("a subscription page could not be read", "workspace", t.workspace, "error", err)
@@ -118,7 +119,7 @@ func (h *Handler) choose(w http.ResponseWriter, r *http.Request, t ticket) {
 		http.Error(w, "the form is too long or was cut off", http.StatusBadRequest)
 		return
 	}
-	d, list, err := h.find(r.Context(), t)
+	d, list, err := h.find(r.Context(), t, r.Header.Get("Accept-Language"))
 	if err == nil && d != nil {
 		err = h.o.Change(r.Context(), t.workspace, ingest.IdentifyPayload{By: ingest.By{CIO: t.cio}, Attributes: h.chosen(r, list), UpdateOnly: true})
 	}

@@ -22,7 +22,7 @@ import (
 const file = `schema: 1
 workspace: acme
 topics:
-  - {id: news, name: "News & <b>more</b>", description: once a month}
+  - {id: news, name: "News & <b>more</b>", description: once a month, languages: {de: {name: Neues}}}
   - {id: offers, name: Offers, subscribed_by_default: false}
 `
 
@@ -59,12 +59,13 @@ func (p *page) person(id string) *person.Document {
 	return d
 }
 
-func (p *page) ask(method, address string, form url.Values, status int) string {
+func (p *page) ask(method, address string, form url.Values, status int, languages ...string) string {
 	p.t.Helper()
 	r := httptest.NewRequestWithContext(p.t.Context(), method, strings.TrimPrefix(address, "https://mail.example.com"), strings.NewReader(form.Encode()))
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
+	r.Header["Accept-Language"] = languages
 	w := httptest.NewRecorder()
 	p.h.ServeHTTP(w, r)
 	if w.Code != status || w.Header().Get("Cache-Control") != "no-store" || !strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'") {
@@ -91,6 +92,9 @@ func TestCenter(t *testing.T) {
 			if !strings.Contains(html, want) {
 				t.Errorf("the page lacks %s:\n%s", want, html)
 			}
+		}
+		if german := p.ask(http.MethodGet, link, nil, 200, "de-CH,en;q=0.5"); !strings.Contains(german, "Neues") || strings.Contains(german, "News") {
+			t.Errorf("the page in German:\n%s", german)
 		}
 		if strings.Contains(html, "ada@example.com") {
 			t.Error("the page shows an address to whoever has the link")

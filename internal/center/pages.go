@@ -46,7 +46,7 @@ const frame = `<!doctype html>
 {{else}}<p>Choose what you want to receive.</p>
 {{end}}<form method="post">
 {{if .Choices}}<fieldset>
-{{range .Choices}}<label><input type="checkbox" name="{{.Key}}" value="on"{{if .On}} checked{{end}}><span>{{.Name}}{{with .Description}}<small>{{.}}</small>{{end}}</span></label>
+{{range .Choices}}<label><input type="checkbox" name="{{.Key}}" value="on"{{if .On}} checked{{end}}><span>{{.Text.Name}}{{with .Text.Description}}<small>{{.}}</small>{{end}}</span></label>
 {{end}}</fieldset>
 {{end}}<button type="submit">{{if .Choices}}Save{{else}}Subscribe{{end}}</button>
 </form>

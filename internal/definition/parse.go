@@ -66,29 +66,6 @@ func noProperties(v value.Value, path string) error {
 	return nil
 }
 
-// ParseTopic reads a subscription topic: id, name, description and subscribed_by_default, which is true if left out.
-func ParseTopic(doc value.Value) (*Topic, error) {
-	if doc.Kind() != value.Object {
-		return nil, fault.New(fault.Invalid, "a topic must be a mapping")
-	}
-	if err := journey.Only(doc, "", "id", "name", "description", "subscribed_by_default"); err != nil {
-		return nil, err
-	}
-	t := &Topic{Subscribed: true}
-	var err error
-	if t.Slug, t.Name, t.Description, err = journey.Head(doc); err != nil {
-		return nil, err
-	}
-	switch v := doc.Get("subscribed_by_default"); {
-	case v == nil || v.Kind() == value.Null:
-	case v.Kind() != value.Bool:
-		return nil, fault.Field("subscribed_by_default", "must be true or false")
-	default:
-		t.Subscribed = value.Equal(v, value.True)
-	}
-	return t, nil
-}
-
 // ParseTransactional reads a transactional message: id, name, description and the fields of an email.
 func ParseTransactional(doc value.Value) (*TransactionalMessage, error) {
 	if doc.Kind() != value.Object {

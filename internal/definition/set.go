@@ -1,13 +1,11 @@
 package definition
 
 import (
-	"strconv"
 	"strings"
 
 	"rapport.example/internal/journey"
 	"rapport.example/internal/message"
 	"rapport.example/internal/segment"
-	"rapport.example/internal/value"
 )
 
 // Set is the compiled definitions of one workspace at one generation. It is immutable and safe for concurrent use; what
@@ -63,25 +61,6 @@ type TransactionalMessage struct {
 	Created, Updated        int64
 	Slug, Name, Description string
 	Email                   *message.Email
-}
-
-// Topic is the current version of a subscription topic.
-type Topic struct {
-	ID                      int64
-	Slug, Name, Description string
-	Subscribed              bool // whoever never said anything about it gets its messages
-}
-
-// Key is the topic's name among preferences, like topic_4.
-func (t *Topic) Key() string { return "topic_" + strconv.FormatInt(t.ID, 10) }
-
-// Wants tells whether somebody with these preferences (person.Preferences) gets the topic's messages.
-func (t *Topic) Wants(preferences value.Value) bool {
-	on, ok := preferences.Get("topics").Get(t.Key()).Bool()
-	if !ok {
-		return t.Subscribed
-	}
-	return on
 }
 
 // Topic is the topic with this author's id, nil if there is none.

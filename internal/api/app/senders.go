@@ -8,6 +8,7 @@ import (
 	"rapport.example/internal/definition"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/journey"
+	"rapport.example/internal/message"
 	"rapport.example/internal/person"
 )
 
@@ -259,11 +260,17 @@ type (
 	}
 )
 
-// preferences answers in the one language that topics have.
+// preferences names topics in the language of the query, else of Accept-Language, where they have it.
 func (s *surface) preferences(c *api.Call) error {
 	d, err := s.person(c)
 	if err != nil {
 		return err
+	}
+	accept := c.R.Header.Get("Accept-Language")
+	if code := c.Query("language"); code != "" {
+		if accept = code; !message.LanguageCode(code) {
+			return fault.Field("language", "must be like de or pt-BR")
+		}
 	}
 	list, err := s.topics(c)
 	if err != nil {
@@ -273,7 +280,8 @@ func (s *surface) preferences(c *api.Call) error {
 	out.Header.Title, out.Header.Subtitle = "Manage your preferences", "Choose what you want to receive."
 	for _, t := range list {
 		on := t.Wants(d.Get(person.Preferences)) && !d.Unsubscribed
-		out.Topics = append(out.Topics, PersonTopic{t.ID, on, t.Name, t.Description})
+		text := t.In(accept)
+		out.Topics = append(out.Topics, PersonTopic{t.ID, on, text.Name, text.Description})
 	}
 	return c.JSON(http.StatusOK, PreferencesAnswer{out})
 }

@@ -17,7 +17,7 @@ senders:
   - {id: hello, name: Acme, email: hello@acme.example}
   - {id: help, email: help@acme.example}
 topics:
-  - {id: news, name: News}
+  - {id: news, name: News, languages: {de: {name: Neues, description: Jeden Monat}}}
   - {id: offers, subscribed_by_default: false}
 campaigns:
   - id: welcome
@@ -102,6 +102,10 @@ func TestSteered(t *testing.T) {
 		topics := call[app.PreferencesAnswer](t, s, "GET", "/v1/customers/de/subscription_preferences", "", 200).Customer.Topics
 		if diff := cmp.Diff([]app.PersonTopic{{ID: 1, Name: "News"}, {ID: 2, Name: "offers"}}, topics); diff != "" {
 			t.Errorf("preferences (-want +got):\n%s", diff)
+		}
+		topics = call[app.PreferencesAnswer](t, s, "GET", "/v1/customers/de/subscription_preferences?language=de-AT", "", 200).Customer.Topics
+		if diff := cmp.Diff([]app.PersonTopic{{ID: 1, Name: "Neues", Description: "Jeden Monat"}, {ID: 2, Name: "offers"}}, topics); diff != "" {
+			t.Errorf("preferences in German (-want +got):\n%s", diff)
 		}
 
 		// A transactional message goes to everybody, in the language that the request names.
