@@ -166,6 +166,7 @@ type auditVerifyCmd struct {
 	output
 	From int64  `help:"Begin behind this entry, whose hash --hash is, as an earlier check printed it. Default: the first." placeholder:"SEQ"`
 	Hash string `help:"Of the entry --from." placeholder:"HEX"`
+	File string `help:"Check this file, which rapport mcp --audit-file wrote, and no server's record." placeholder:"FILE"`
 }
 
 // auditVerdict is what a check found.
@@ -187,7 +188,11 @@ func (c *auditVerifyCmd) Run(ctx context.Context, a *app) error {
 			return fault.Wrap(fault.Invalid, err, "--hash is not a hash of 64 hexadecimal digits")
 		}
 	}
-	broken, err := c.walk(ctx, &chain)
+	check := c.walk
+	if c.File != "" {
+		check = c.walkFile
+	}
+	broken, err := check(ctx, &chain)
 	if err != nil {
 		return err
 	}
@@ -206,6 +211,18 @@ func (c *auditVerifyCmd) Run(ctx context.Context, a *app) error {
 		return fault.New(fault.Conflict, "the record does not hold: %s", broken)
 	}
 	return nil
+}
+
+// walkFile checks all entries of a file.
+func (c *auditVerifyCmd) walkFile(_ context.Context, chain *audit.Chain) (broken *audit.Break, err error) {
+	err = audit.Verify(c.File, chain)
+	switch {
+	case errors.As(err, &broken):
+		return broken, nil
+	case err != nil:
+		return nil, fault.Wrap(fault.Invalid, err, "the record cannot be read")
+	}
+	return nil, nil
 }
 
 // walk checks all entries; broken says where the chain does not hold.

@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
 
 	"rapport.example/internal/api/admin"
+	"rapport.example/internal/audit"
 	"rapport.example/internal/catalog"
 	"rapport.example/internal/config"
 	"rapport.example/internal/fault"
@@ -275,7 +277,8 @@ type mcpCmd struct {
 	AppKey     string   `help:"App API key of the hosted service." env:"RAPPORT_APP_KEY" placeholder:"KEY"`
 	TrackURL   string   `help:"Instead of the hosted service's Track API." env:"RAPPORT_TRACK_URL" placeholder:"URL"`
 	AppURL     string   `help:"Instead of the hosted service's App API." env:"RAPPORT_APP_URL" placeholder:"URL"`
-	Scopes     []string `help:"On the hosted service: what the agent may do. read, read:sensitive, write, write:live. Default: read." placeholder:"SCOPE"`
+	Scopes     []string `help:"On the hosted service: what the agent may do. read, read:sensitive, write, write:live, audit. Default: read." placeholder:"SCOPE"`
+	AuditFile  string   `help:"On the hosted service: file that records what the agent did; none for no record. Default: audit.jsonl in the user's folder of rapport." env:"RAPPORT_AUDIT_FILE" placeholder:"FILE"`
 	Toolsets   []string `help:"Toolsets to offer, or all. Default: context, people, segments, messages." env:"RAPPORT_TOOLSETS" placeholder:"SET"`
 	Tools      []string `help:"Tools to offer besides." env:"RAPPORT_TOOLS" placeholder:"TOOL"`
 	Exclude    []string `name:"exclude-tools" help:"Tools not to offer." env:"RAPPORT_EXCLUDE_TOOLS" placeholder:"TOOL"`
@@ -287,7 +290,8 @@ func (c *mcpCmd) Run(ctx context.Context, a *app) error {
 	config := config.Serve{LogLevel: "warn"}
 	o := mcp.Options{
 		Secret: []byte(id.Secret(32)), Version: version(), Logger: logger(a, &config), Now: time.Now,
-		Select: mcp.Selection{Toolsets: c.Toolsets, Tools: c.Tools, Exclude: c.Exclude, ReadOnly: c.ReadOnly},
+		Operations: server.Operations(),
+		Select:     mcp.Selection{Toolsets: c.Toolsets, Tools: c.Tools, Exclude: c.Exclude, ReadOnly: c.ReadOnly},
 	}
 	switch {
 	case c.Connection == "customerio":
@@ -299,6 +303,9 @@ func (c *mcpCmd) Run(ctx context.Context, a *app) error {
 			SiteID: c.SiteID, APIKey: c.APIKey, AppKey: c.AppKey,
 		}
 		o.Limits = mcp.VendorLimits()
+		if err := c.record(&o); err != nil {
+			return err
+		}
 	case !strings.HasPrefix(c.AgentKey, "agk_"):
 		return fault.New(fault.Invalid, "no agent key: set RAPPORT_AGENT_KEY, RAPPORT_AGENT_KEY_FILE or --agent-key to a key that starts with agk_ (rapport keys create --kind agent)")
 	default:
@@ -314,6 +321,27 @@ func (c *mcpCmd) Run(ctx context.Context, a *app) error {
 		return fault.Wrap(fault.Invalid, err, "the tools cannot be offered so")
 	}
 	return s.Stdio(ctx)
+}
+
+// record has what the agent does recorded in a file, since the hosted service keeps no record.
+func (c *mcpCmd) record(o *mcp.Options) error {
+	path := c.AuditFile
+	switch path {
+	case "none":
+		return nil
+	case "":
+		dir, err := os.UserConfigDir()
+		if err != nil {
+			return fault.Wrap(fault.Invalid, err, "there is no folder for the record of what the agent does: name a file with --audit-file")
+		}
+		path = filepath.Join(dir, "rapport", "audit.jsonl")
+	}
+	f, err := audit.Open(path)
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "what the agent does cannot be recorded in "+path)
+	}
+	o.Audit, o.Recorded = f.Append, f.Each
+	return nil
 }
 
 type versionCmd struct {

@@ -105,8 +105,9 @@ func (c *Chain) Add(e *Entry) error {
 
 // kept are the arguments whose values are kept: they say nothing about people.
 var kept = map[string]bool{
-	"action": true, "agent_ready": true, "campaign_id": true, "category": true, "channel": true, "compact": true, "dry_run": true, "failed_step": true,
-	"id_type": true, "include": true, "include_body": true, "kind": true, "limit": true, "metric": true, "only_existing": true, "primary_type": true,
+	"action": true, "actor": true, "agent_ready": true, "api": true, "campaign_id": true, "category": true, "channel": true, "compact": true,
+	"content_id": true, "dry_run": true, "failed_step": true,
+	"id_type": true, "include": true, "include_body": true, "kind": true, "limit": true, "metric": true, "only_existing": true, "operation_id": true, "outcome": true, "primary_type": true,
 	"recipe_id": true, "sample": true, "secondary_type": true, "sections": true, "segment_id": true, "service_id": true, "since": true, "state": true,
 	"success": true, "type": true, "unsubscribed": true, "until": true,
 }

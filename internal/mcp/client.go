@@ -76,6 +76,7 @@ type call struct {
 	class  class
 	method string
 	path   string // escaped
+	as     string // what the record says of path; "" = the path without the identifiers of people
 	query  url.Values
 	body   any
 	key    string // Idempotency-Key

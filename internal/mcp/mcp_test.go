@@ -298,7 +298,7 @@ func TestConnections(t *testing.T) {
 			{"stdio", "self", func() sdk.Transport { return stdio("RAPPORT_SERVER="+url, "RAPPORT_AGENT_KEY="+agentKey) }},
 			{"hosted", "customerio", func() sdk.Transport {
 				cmd := exec.Command(bin, "mcp", "--connection", "customerio", "--region", "eu", "--scopes", "read,write", "--track-url", hosted, "--app-url", hosted)
-				cmd.Env = append(os.Environ(), "RAPPORT_SITE_ID=s", "RAPPORT_API_KEY=k", "RAPPORT_APP_KEY="+appKey)
+				cmd.Env = append(os.Environ(), "RAPPORT_SITE_ID=s", "RAPPORT_API_KEY=k", "RAPPORT_APP_KEY="+appKey, "RAPPORT_AUDIT_FILE="+filepath.Join(t.TempDir(), "audit.jsonl"))
 				return &sdk.CommandTransport{Command: cmd}
 			}},
 		} {

@@ -38,8 +38,11 @@ func (r *record) called(q call, status int, took time.Duration) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if q.as == "" {
+		q.as = outline(q.path)
+	}
 	if len(r.calls) < 100 {
-		r.calls = append(r.calls, audit.Call{Method: q.method, Path: outline(q.path), Status: status, Took: took.Milliseconds()})
+		r.calls = append(r.calls, audit.Call{Method: q.method, Path: q.as, Status: status, Took: took.Milliseconds()})
 	}
 }
 

@@ -17,6 +17,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"rapport.example/internal/api"
+	"rapport.example/internal/api/app"
+	"rapport.example/internal/api/track"
 	"rapport.example/internal/catalog"
 	"rapport.example/internal/workspace"
 )
@@ -32,12 +35,25 @@ func registry(t *testing.T) *Server {
 	}
 	s, err := New(Options{
 		URL: "http://127.0.0.1:1", Key: "agk_none", Scopes: workspace.Scopes(), Secret: []byte("secret"), Now: time.Now,
-		Guide: func(context.Context) (*catalog.Catalog, error) { return guide, nil },
+		Guide: func(context.Context) (*catalog.Catalog, error) { return guide, nil }, Operations: operations(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// operations are those of the routes, as the server tells them to the tools.
+func operations() []Operation {
+	var out []Operation
+	for _, routes := range [][]api.Route{app.Routes(app.Options{}), track.Routes(track.Options{})} {
+		for _, r := range routes {
+			out = append(out, Operation{
+				Method: r.Method, Path: r.Path, Track: strings.HasPrefix(r.Path, "/api/"), Built: r.Doc != app.NotBuilt, Agent: r.Agent, Doc: r.Doc, Fields: []string{},
+			})
+		}
+	}
+	return out
 }
 
 // listed are the tools as a client with all scopes is told of them.

@@ -93,7 +93,8 @@ func declare[In, Out any](s *Server, d spec, h handler[In, Out]) error {
 
 // register declares all tools, in the order in which they are listed.
 func (s *Server) register() error {
-	return errors.Join(s.contextTools(), s.peopleTools(), s.segmentTools(), s.messageTools(), s.catalogTools(), s.adminTools())
+	return errors.Join(s.contextTools(), s.peopleTools(), s.segmentTools(), s.messageTools(), s.catalogTools(), s.adminTools(), s.contentTools(), s.auditTools(),
+		s.rawTools())
 }
 
 func schemaOf[T any]() (*jsonschema.Schema, error) {

@@ -31,19 +31,23 @@ Lists end when next_cursor is missing. An error's first line is CODE: sentence; 
 
 // Options says what the server offers and how it reaches the APIs.
 type Options struct {
-	URL     string  // origin of the Rapport server whose Track and App APIs are used; not with Hosted
-	Key     string  // agent key of the process, for stdio; over HTTP each request brings its own
-	Hosted  *Hosted // the hosted service instead of a Rapport server, over stdio
-	Scopes  []string
-	Select  Selection                                           // over stdio; HTTP requests bring their own
-	Limits  Limits                                              // of the back end
-	Secret  []byte                                              // keys the signatures of cursors
-	Guide   func(ctx context.Context) (*catalog.Catalog, error) // the service guide; nil = its tools are left out
-	Version string
-	Logger  *slog.Logger
-	Now     func() time.Time // required
+	URL    string  // origin of the Rapport server whose Track and App APIs are used; not with Hosted
+	Key    string  // agent key of the process, for stdio; over HTTP each request brings its own
+	Hosted *Hosted // the hosted service instead of a Rapport server, over stdio
+	Scopes []string
+	Select Selection                                           // over stdio; HTTP requests bring their own
+	Limits Limits                                              // of the back end
+	Secret []byte                                              // keys the signatures of cursors
+	Guide  func(ctx context.Context) (*catalog.Catalog, error) // the service guide; nil = its tools are left out
+	// Operations are those of the APIs, for the toolset raw; nil = its tools are left out.
+	Operations []Operation
+	Version    string
+	Logger     *slog.Logger
+	Now        func() time.Time // required
 	// Audit records tool calls; nil = the Rapport server does. It is called by many at once.
 	Audit func(e *audit.Entry) error
+	// Recorded visits what Audit recorded, the oldest first; nil = the Rapport server is asked.
+	Recorded func(visit func(*audit.Entry) error) error
 	// Verify checks an agent key over HTTP, which comes from an address as http.Request.RemoteAddr has it.
 	Verify func(ctx context.Context, key, from string) (Caller, error)
 	// Inside goes with each call to the server at URL, with the address of whoever called over HTTP as X-Forwarded-For: by it the

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -101,3 +102,14 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	*t = text(clean(s))
 	return nil
 }
+
+// cutTo is text of at most n bytes, with a mark where it was cut.
+func cutTo(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}
+
+// escaped is text as one segment of a path. It encodes more than must be: an unencoded + or @ has the hosted service answer an empty list.
+func escaped(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }

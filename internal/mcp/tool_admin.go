@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"rapport.example/internal/workspace"
@@ -131,7 +130,7 @@ func (s *Server) deleteSegment(ctx context.Context, c *Client, in deleteSegmentI
 	var a struct {
 		Segment segmentRow `json:"segment"`
 	}
-	path := "/v1/segments/" + url.PathEscape(in.SegmentID)
+	path := "/v1/segments/" + escaped(in.SegmentID)
 	if err := c.read(ctx, path, nil, &a); err != nil {
 		return out, err
 	}

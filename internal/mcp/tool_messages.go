@@ -220,6 +220,11 @@ func (s *Server) getMessage(ctx context.Context, c *Client, in getMessageIn) (ou
 			}
 			for i := range all {
 				all[i], _ = cleanAll(all[i]).(map[string]any)
+				for k, v := range all[i] {
+					if n, ok := v.(float64); ok && (k == "id" || strings.HasSuffix(k, "_id")) {
+						all[i][k] = strconv.FormatFloat(n, 'f', -1, 64) // as tools take them
+					}
+				}
 			}
 			return all, "", nil
 		})
@@ -278,7 +283,7 @@ func (s *Server) getDelivery(ctx context.Context, c *Client, in getDeliveryIn) (
 	if in.DeliveryID == "" || in.DeliveryID == "." || in.DeliveryID == ".." || len(in.DeliveryID) > 500 {
 		return out, invalid("delivery_id", "must be an id of list_deliveries")
 	}
-	path := "/v1/messages/" + url.PathEscape(in.DeliveryID)
+	path := "/v1/messages/" + escaped(in.DeliveryID)
 	var a struct {
 		Message message `json:"message"`
 	}

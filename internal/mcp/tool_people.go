@@ -130,13 +130,13 @@ func (p who) path() (segment string, q url.Values, err error) {
 	case (p.IDType == "" || p.IDType == "id") && strings.HasPrefix(p.ID, "cio_"):
 		return "", nil, invalid("id", "looks like a cio_id, and the Track API takes it for one; use id_type cio_id")
 	case p.IDType == "" || p.IDType == "id":
-		return url.PathEscape(p.ID), url.Values{"id_type": {"id"}}, nil
+		return escaped(p.ID), url.Values{"id_type": {"id"}}, nil
 	case p.IDType == "email" && !strings.Contains(p.ID, "@"):
 		return "", nil, invalid("id", "is not an email address")
 	case p.IDType == "email":
-		return url.PathEscape(p.ID), url.Values{"id_type": {"email"}}, nil
+		return escaped(p.ID), url.Values{"id_type": {"email"}}, nil
 	case p.IDType == "cio_id":
-		return url.PathEscape("cio_" + strings.TrimPrefix(p.ID, "cio_")), url.Values{"id_type": {"cio_id"}}, nil
+		return escaped("cio_" + strings.TrimPrefix(p.ID, "cio_")), url.Values{"id_type": {"cio_id"}}, nil
 	}
 	return "", nil, invalid("id_type", "must be id, email or cio_id")
 }

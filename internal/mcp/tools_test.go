@@ -53,7 +53,11 @@ func TestSelection(t *testing.T) {
 		{"/mcp/x/segments", agentKey, []string{"create_segment", "get_segment", "get_workspace", "list_segments", "preview_audience", "update_segment_members"}},
 		{"/mcp/x/people_admin,segments_admin", all, []string{"batch_people", "delete_segment", "get_workspace", "merge_people", "remove_person"}},
 		{"/mcp/x/people_admin", agentKey, []string{"get_workspace"}},
-		{"/mcp/x/all", all, sorted(read, write, []string{"set_subscription", "batch_people", "delete_segment", "merge_people", "remove_person"})},
+		{"/mcp/x/all", all, sorted(read, write, []string{
+			"set_subscription", "batch_people", "delete_segment", "merge_people", "remove_person", "list_content", "save_content", "find_operation", "call_read_operation",
+			"call_write_operation",
+		})},
+		{"/mcp/x/admin", key(t, url, "audit"), []string{"get_workspace", "search_audit_log"}},
 	} {
 		for _, era := range []string{older, newer} {
 			if diff := cmp.Diff(test.want, names(t, connect(t, overPath(url, test.path, test.key), era))); diff != "" {

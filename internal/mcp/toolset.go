@@ -20,6 +20,9 @@ const (
 	setCatalog       = "catalog"
 	setPeopleAdmin   = "people_admin"
 	setSegmentsAdmin = "segments_admin"
+	setContent       = "content"
+	setAdmin         = "admin"
+	setRaw           = "raw"
 )
 
 // Selection is which tools a client is offered. The zero Selection is the default toolsets.

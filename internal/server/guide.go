@@ -28,7 +28,7 @@ func Guide(ctx context.Context, o config.Serve, base string, ask http.Handler, n
 	}
 	facts := catalog.OwnFacts{Base: base, Version: buildVersion(), Day: now.UTC().Format(time.DateOnly), Routes: ownRoutes(), Limits: ownLimits(o), Scopes: workspace.Scopes()}
 	facts.Audit = slices.ContainsFunc(admin.New(admin.Options{}).Routes(), func(r api.Route) bool { return r.Method == http.MethodGet && r.Path == "/admin/v1/audit" })
-	agents, err := mcp.New(mcp.Options{Guide: func(context.Context) (*catalog.Catalog, error) { return c, nil }})
+	agents, err := mcp.New(mcp.Options{Guide: func(context.Context) (*catalog.Catalog, error) { return c, nil }, Operations: Operations()})
 	if err != nil {
 		return nil, err
 	}

@@ -33,8 +33,8 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	})
 	inside := newInside()
 	agents, err := mcp.New(mcp.Options{
-		Inside: http.Header{insideHeader: {inside}},
-		URL:    loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent, Limits: s.agentLimits(), Now: s.now, Guide: guide.read,
+		Inside: http.Header{insideHeader: {inside}}, Operations: Operations(),
+		URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent, Limits: s.agentLimits(), Now: s.now, Guide: guide.read,
 	})
 	if err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ type AgentPolicy struct {
 // Check refuses a scope that the policy does not allow, and says who can change that.
 func (p AgentPolicy) Check(scope string) error {
 	switch {
-	case scope == Read || scope == ReadSensitive:
+	case scope == Read || scope == ReadSensitive || scope == Audit:
 		return nil
 	case p.Stopped:
 		return fault.New(fault.Forbidden, "the agents of this workspace are stopped: an operator lets them go on with rapport agents start")

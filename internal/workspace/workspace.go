@@ -56,7 +56,8 @@ const (
 	Read          = "read"           // people without sensitive attributes, segments, campaigns, messages
 	ReadSensitive = "read:sensitive" // sensitive attributes, what messages said
 	WriteScope    = "write"          // attributes, events, manual segments
-	WriteLive     = "write:live"     // subscriptions, suppression, deletion, merging
+	WriteLive     = "write:live"     // subscriptions, suppression, deletion, merging, what live messages say
+	Audit         = "audit"          // the record of what agents did
 )
 
 // Send is the scope of App keys that lets messages leave: transactional ones and broadcasts. The other two are Read and
@@ -64,7 +65,7 @@ const (
 const Send = "send"
 
 // Scopes are all scopes of agent keys.
-func Scopes() []string { return []string{Read, ReadSensitive, WriteScope, WriteLive} }
+func Scopes() []string { return []string{Read, ReadSensitive, WriteScope, WriteLive, Audit} }
 
 // ScopesOf are all scopes of keys of a kind; nil if they have none.
 func ScopesOf(k Kind) []string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"slices"
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/audit"
@@ -53,12 +54,13 @@ func (s *Surface) agentRoutes() []api.Route {
 		return r
 	}
 	record := route(http.MethodPost, "/agents/v1/audit", audit.Entry{}, nil, s.recordCall, "Records a tool call of the agent whose key it is.")
-	record.Auth = api.AgentKey
+	own := route(http.MethodGet, "/agents/v1/audit", nil, AuditAnswer{}, s.auditForAgent, "Lists what agents did and were refused, for an agent with the scope audit.")
+	record.Auth, own.Auth = api.AgentKey, api.AgentKey
 	return []api.Route{
 		route(http.MethodGet, "/admin/v1/agents", nil, AgentsAnswer{}, s.agents, "Tells what all agents of a workspace may do."),
 		route(http.MethodPut, "/admin/v1/agents", AgentsRequest{}, AgentsAnswer{}, s.setAgents, "Stops the agents of a workspace, or lets them act on live data."),
 		route(http.MethodGet, "/admin/v1/audit", nil, AuditAnswer{}, s.auditLog, "Lists what agents did and were refused."),
-		record,
+		record, own,
 	}
 }
 
@@ -112,6 +114,17 @@ func (s *Surface) auditLog(c *api.Call) error {
 	if err != nil {
 		return err
 	}
+	return s.listAudit(c, w.ID)
+}
+
+func (s *Surface) auditForAgent(c *api.Call) error {
+	if !slices.Contains(c.Credential.AgentScopes(), workspace.Audit) {
+		return fault.New(fault.Forbidden, "this agent key lacks the scope %s", workspace.Audit)
+	}
+	return s.listAudit(c, c.Workspace)
+}
+
+func (s *Surface) listAudit(c *api.Call, ws int64) error {
 	limit, err := c.Limit(50, 500)
 	if err != nil {
 		return err
@@ -124,12 +137,12 @@ func (s *Surface) auditLog(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	head, err := s.o.Store.AuditHead(c.R.Context(), w.ID) // before the entries, so that they reach it
+	head, err := s.o.Store.AuditHead(c.R.Context(), ws) // before the entries, so that they reach it
 	if err != nil {
 		return err
 	}
 	out := AuditAnswer{Head: AuditHead(head)}
-	if out.Entries, err = s.o.Store.Audit(c.R.Context(), w.ID, seq, newest, limit); err != nil {
+	if out.Entries, err = s.o.Store.Audit(c.R.Context(), ws, seq, newest, limit); err != nil {
 		return err
 	}
 	if out.Entries == nil {

@@ -9,6 +9,7 @@ import (
 	"rapport.example/internal/fault"
 	"rapport.example/internal/journey"
 	"rapport.example/internal/value"
+	"rapport.example/internal/workspace"
 )
 
 type (
@@ -83,7 +84,7 @@ type (
 func (s *surface) actionRoutes() []api.Route {
 	put := func(path string, h api.Handler, doc string) api.Route {
 		return api.Route{
-			Method: http.MethodPut, Path: path, Auth: api.AppKey, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: MaxContent,
+			Method: http.MethodPut, Path: path, Auth: api.AppKey, Agent: workspace.WriteLive, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: MaxContent,
 			Request: ContentRequest{}, Response: ActionAnswer{}, Handler: s.fresh(h), Doc: doc,
 		}
 	}
@@ -217,6 +218,9 @@ func (s *surface) putAction(k owner) api.Handler {
 		}
 		n, language, err := node(c, r, def)
 		if err != nil {
+			return err
+		}
+		if err := words(c, in); err != nil {
 			return err
 		}
 		changed, err := t.change(emailOf(r.Body.Get("workflow"), n.Slug), in, language)

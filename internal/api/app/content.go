@@ -159,6 +159,21 @@ var written = map[string]string{
 	"bcc": "bcc", "from": "from",
 }
 
+// words lets an agent change what a message says, and not whom it goes to or comes from.
+func words(c *api.Call, in value.Value) error {
+	if !c.ByAgent() {
+		return nil
+	}
+	for name := range in.Fields() {
+		switch name {
+		case "subject", "preheader_text", "body", "body_plain":
+		default:
+			return fault.Field(name, "is not for agents to change")
+		}
+	}
+	return nil
+}
+
 // change is an email document as a request changes it; in a language only what that can say changes.
 func (t *contents) change(doc, in value.Value, language string) (value.Value, error) {
 	if err := noNUL(in); err != nil {

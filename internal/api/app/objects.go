@@ -122,7 +122,7 @@ func (s *surface) objectRoutes() []api.Route {
 		s.get("/v1/customers/{customer_id}/relationships", PersonRelationshipsAnswer{}, s.relationshipsOf, "Lists the objects that a person is related to."),
 		s.get("/v1/object_types", ObjectTypesAnswer{}, s.objectTypes, "Lists the types of objects."),
 		{
-			Method: http.MethodPost, Path: "/v1/objects", Auth: api.AppKey, Scope: workspace.Read, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: MaxPeople,
+			Method: http.MethodPost, Path: "/v1/objects", Auth: api.AppKey, Agent: workspace.Read, Scope: workspace.Read, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: MaxPeople,
 			Request: ObjectsRequest{}, Response: ObjectsAnswer{}, Handler: s.fresh(s.searchObjects), Doc: "Finds objects of a type by attributes.",
 		},
 		s.get("/v1/objects/{type_id}/{object_id}/attributes", ObjectAnswer{}, s.objectAttributes, "Reads an object's attributes."),

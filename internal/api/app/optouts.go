@@ -12,6 +12,7 @@ import (
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/person"
 	"rapport.example/internal/value"
+	"rapport.example/internal/workspace"
 )
 
 type (
@@ -72,7 +73,7 @@ func (s *surface) optoutRoutes() []api.Route {
 		s.get("/v1/optouts", AllOptoutsAnswer{}, s.listOptouts, "Lists people with opt-outs."),
 		s.get(path, OptoutsAnswer{}, s.optoutsOf, "Lists a person's opt-outs."),
 		{
-			Method: http.MethodPut, Path: path, Auth: api.AppKey, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: 64 << 10,
+			Method: http.MethodPut, Path: path, Auth: api.AppKey, Agent: workspace.WriteLive, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: 64 << 10,
 			Request: OptoutsRequest{}, Handler: s.fresh(s.putOptouts), Doc: "Changes a person's opt-outs.",
 		},
 	}

@@ -7,6 +7,7 @@ import (
 	"rapport.example/internal/definition"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/value"
+	"rapport.example/internal/workspace"
 )
 
 type (
@@ -60,7 +61,7 @@ func (s *surface) transactionalRoutes() []api.Route {
 	const one = "/v1/transactional/{transactional_id}"
 	put := func(path string, response any, h api.Handler, doc string) api.Route {
 		return api.Route{
-			Method: http.MethodPut, Path: path, Auth: api.AppKey, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: MaxContent,
+			Method: http.MethodPut, Path: path, Auth: api.AppKey, Agent: workspace.WriteLive, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: MaxContent,
 			Request: ContentRequest{}, Response: response, Handler: s.fresh(h), Doc: doc,
 		}
 	}
@@ -190,6 +191,9 @@ func (s *surface) putContent(c *api.Call) error {
 func (s *surface) changeContent(c *api.Call, in func(*definition.Row) (language string, err error)) (*contents, *definition.Row, string, error) {
 	body, err := c.Object()
 	if err != nil {
+		return nil, nil, "", err
+	}
+	if err := words(c, body); err != nil {
 		return nil, nil, "", err
 	}
 	s.naming.Lock()

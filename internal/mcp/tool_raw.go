@@ -1,0 +1,375 @@
+package mcp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"rapport.example/internal/workspace"
+)
+
+type (
+	findOperationIn struct {
+		Query string `json:"query" jsonschema:"words of what it does, or of its path"`
+		API   string `json:"api,omitempty" enum:"app,track"`
+		page
+	}
+	operationRow struct {
+		ID     string   `json:"operation_id"`
+		Method string   `json:"method"`
+		Path   string   `json:"path"`
+		Doc    string   `json:"what"`
+		Use    string   `json:"use" jsonschema:"the tool for it, or none"`
+		Scope  string   `json:"scope,omitempty"`
+		Fields []string `json:"body_fields,omitempty"`
+	}
+
+	readOperationIn struct {
+		ID     string            `json:"operation_id" jsonschema:"from find_operation"`
+		Path   map[string]string `json:"path,omitempty" jsonschema:"path parameters by name, not encoded"`
+		Query  map[string]string `json:"query,omitempty"`
+		Body   map[string]any    `json:"body,omitempty" jsonschema:"of searches"`
+		Fields []string          `json:"fields,omitempty" jsonschema:"only these of each item"`
+		page
+	}
+	readOperationOut struct {
+		Item       map[string]any `json:"item" jsonschema:"the answer without its list"`
+		Items      []any          `json:"items,omitempty" jsonschema:"its list"`
+		NextCursor string         `json:"next_cursor,omitempty"`
+		Truncated  bool           `json:"truncated,omitempty"`
+	}
+
+	writeOperationIn struct {
+		ID    string            `json:"operation_id" jsonschema:"from find_operation"`
+		Path  map[string]string `json:"path,omitempty" jsonschema:"path parameters by name, not encoded"`
+		Query map[string]string `json:"query,omitempty"`
+		Body  map[string]any    `json:"body,omitempty"`
+		writing
+	}
+)
+
+func (s *Server) rawTools() error {
+	if s.o.Operations == nil {
+		return nil
+	}
+	return errors.Join(
+		declare(s, spec{
+			setRaw, "find_operation", "Find an API operation", "Searches the operations of the App and Track APIs by words, and tells which tool carries each out. Use it when no other tool fits the task.",
+			workspace.Read, reads, false,
+		}, s.findOperation),
+		declare(s, spec{
+			setRaw, readTool, "Run a read operation", "Runs an API operation that only reads, by the operation_id of find_operation. Sensitive values are hidden without read:sensitive.",
+			workspace.Read, reads, false,
+		}, s.readOperation),
+		declare(s, spec{
+			setRaw, writeTool, "Run a write operation",
+			"Runs an API operation that writes and has no tool of its own, by the operation_id of find_operation. Sending, deleting and merging are refused.",
+			workspace.WriteScope, anything, false,
+		}, s.writeOperation),
+	)
+}
+
+func (s *Server) findOperation(_ context.Context, _ *Client, in findOperationIn) (listOut[operationRow], error) {
+	if strings.TrimSpace(in.Query) == "" || len(in.Query) > 500 {
+		return listOut[operationRow]{}, invalid("query", "must be 1 to 500 bytes")
+	}
+	return paged(s, in.page, "find_operation", []any{in.Query, in.API}, func(int, string) ([]operationRow, string, error) {
+		type found struct {
+			row   operationRow
+			score int
+		}
+		var hits []found
+		want := wordsOf(in.Query)
+		for _, o := range s.operations() {
+			if in.API != "" && o.Track != (in.API == "track") {
+				continue
+			}
+			r := operationRow{ID: o.ID(), Method: o.Method, Path: o.Path, Doc: o.Doc, Fields: o.Fields}
+			r.Use, r.Scope = o.use()
+			has, score := wordsOf(o.Method+" "+o.Path+" "+o.Doc), 0
+			for _, w := range want {
+				if slices.Contains(has, w) {
+					score++
+				}
+			}
+			if in.Query == r.ID {
+				score = 1000
+			}
+			if score > 0 {
+				hits = append(hits, found{r, score})
+			}
+		}
+		slices.SortStableFunc(hits, func(a, b found) int { return b.score - a.score })
+		rows := make([]operationRow, len(hits))
+		for i := range hits {
+			rows[i] = hits[i].row
+		}
+		return rows, "", nil
+	})
+}
+
+var wordPattern = regexp.MustCompile(`[a-z0-9]+`)
+
+// wordsOf are the words of a text, in their simplest form and each once.
+func wordsOf(text string) []string {
+	words := wordPattern.FindAllString(strings.ToLower(text), -1)
+	for i, w := range words {
+		switch {
+		case strings.HasSuffix(w, "ies"):
+			words[i] = w[:len(w)-3] + "y"
+		case len(w) > 3 && strings.HasSuffix(w, "s") && !strings.HasSuffix(w, "ss"):
+			words[i] = w[:len(w)-1]
+		}
+	}
+	slices.Sort(words)
+	return slices.Compact(words)
+}
+
+// operation finds one that a tool may carry out for the caller, and makes its request.
+func (s *Server) operation(ctx context.Context, tool, id string, path, query map[string]string) (o *Operation, r call, err error) {
+	all := s.operations()
+	i := slices.IndexFunc(all, func(o *Operation) bool { return o.ID() == id })
+	if i < 0 {
+		return nil, r, &toolError{Code: "not_found", Field: "operation_id", Message: "this connection has no such operation", Hint: "find_operation finds ids"}
+	}
+	o = all[i]
+	switch use, scope := o.use(); {
+	case use == noTool:
+		return nil, r, &toolError{
+			Code: "policy_blocked", Field: "operation_id", Message: "no tool carries this operation out", Hint: "a person does it, in the program or with a key of their own",
+		}
+	case use != tool:
+		return nil, r, &toolError{Code: "policy_blocked", Field: "operation_id", Message: "this operation has another tool", Hint: "use " + use}
+	default:
+		if err := s.need(ctx, scope); err != nil {
+			return nil, r, err
+		}
+	}
+	r = call{class: appClass, method: o.Method, as: o.Path, query: url.Values{}, again: tool == readTool}
+	if o.Track {
+		r.class = trackClass
+	}
+	if strings.HasSuffix(o.Path, "/archived_message") {
+		r.class = archiveClass
+	}
+	if r.path, err = fill(o.Path, path); err != nil {
+		return nil, r, err
+	}
+	for k, v := range query {
+		r.query.Set(k, v)
+	}
+	return o, r, nil
+}
+
+// fill puts parameters into a path, each as one segment.
+func fill(path string, params map[string]string) (string, error) {
+	parts, used := strings.Split(path, "/"), 0
+	for i, part := range parts {
+		name, ok := strings.CutPrefix(part, "{")
+		if !ok {
+			continue
+		}
+		v, given := params[strings.TrimSuffix(name, "}")]
+		switch {
+		case !given || v == "":
+			return "", invalid("path", "must give %s", strings.TrimSuffix(name, "}"))
+		case len(v) > 500 || clean(v) != v:
+			return "", invalid("path", "holds a value that is too long, or has control characters")
+		case slices.ContainsFunc(strings.FieldsFunc(v, func(r rune) bool { return r == '/' || r == '\\' }), func(s string) bool { return s == "." || s == ".." }):
+			return "", invalid("path", "holds a value that is a path")
+		}
+		parts[i], used = escaped(v), used+1
+	}
+	if used != len(params) {
+		return "", invalid("path", "names a parameter that the operation does not have")
+	}
+	return strings.Join(parts, "/"), nil
+}
+
+func (s *Server) readOperation(ctx context.Context, c *Client, in readOperationIn) (out readOperationOut, err error) {
+	o, r, err := s.operation(ctx, readTool, in.ID, in.Path, in.Query)
+	if err != nil {
+		return out, err
+	}
+	if in.Body != nil && o.Method == http.MethodGet {
+		return out, invalid("body", "goes with searches only")
+	}
+	if o.Method != http.MethodGet {
+		r.body = in.Body
+	}
+	var rest map[string]any
+	l, err := paged(s, in.page, readTool, []any{in.ID, textOf(in.Path), textOf(in.Query), textOf(in.Body), in.Fields}, func(limit int, start string) ([]any, string, error) {
+		if start != "" {
+			r.query.Set("start", start)
+		}
+		if in.Limit != 0 {
+			r.query.Set("limit", textOf(limit))
+		}
+		if _, err := c.do(ctx, r, &rest); err != nil {
+			return nil, "", err
+		}
+		rest, _ = s.veiled(ctx, rest).(map[string]any)
+		rows, next := listIn(rest)
+		for i := range rows {
+			rows[i] = only(rows[i], in.Fields)
+		}
+		return rows, next, nil
+	})
+	if err != nil {
+		return out, err
+	}
+	out = readOperationOut{Item: rest, NextCursor: l.NextCursor, Truncated: l.Truncated}
+	if len(l.Items) > 0 {
+		out.Items = l.Items
+	} else {
+		for k, v := range out.Item {
+			out.Item[k] = only(v, in.Fields)
+		}
+	}
+	room := 2 * budget / 3
+	if out.Items != nil {
+		room = budget / 6
+	}
+	for n := 8000; size(out.Item) > room && n > 0; n /= 4 { // long texts are cut, and then more of them
+		out.Item, _ = shorten(out.Item, n).(map[string]any)
+		out.Truncated = true
+	}
+	if size(out.Item) > room {
+		out.Item, out.Truncated = map[string]any{}, true
+	}
+	return out, nil
+}
+
+func size(v any) int {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return 0
+	}
+	return len(b)
+}
+
+// listIn takes the longest list and the token of the next page out of an answer.
+func listIn(answer map[string]any) (rows []any, next string) {
+	key := ""
+	for _, k := range sortedKeys(answer) {
+		if l, ok := answer[k].([]any); ok && (key == "" || len(l) > len(rows)) {
+			key, rows = k, l
+		}
+	}
+	if key != "" {
+		delete(answer, key)
+	}
+	if v, ok := answer["next"].(string); ok {
+		next = v
+		delete(answer, "next")
+	}
+	return rows, next
+}
+
+// only keeps the fields that were asked for; of a value that is no object all.
+func only(v any, fields []string) any {
+	object, ok := v.(map[string]any)
+	if !ok || len(fields) == 0 {
+		return v
+	}
+	out := map[string]any{}
+	for _, f := range fields {
+		if v, ok := object[f]; ok {
+			out[f] = v
+		}
+	}
+	return out
+}
+
+// shorten cuts texts of more than n bytes.
+func shorten(v any, n int) any {
+	switch v := v.(type) {
+	case string:
+		if len(v) > n {
+			return strings.ToValidUTF8(v[:n], "") + "…"
+		}
+	case []any:
+		for i := range v {
+			v[i] = shorten(v[i], n)
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = shorten(v[k], n)
+		}
+	}
+	return v
+}
+
+// veiled cleans an answer, and hides values with sensitive names from callers who may not see them.
+func (s *Server) veiled(ctx context.Context, v any) any {
+	if v = cleanAll(v); slices.Contains(s.scopes(ctx), workspace.ReadSensitive) {
+		return v
+	}
+	var veil func(v any)
+	veil = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for i := range v {
+				veil(v[i])
+			}
+		case map[string]any:
+			for k := range v {
+				if s, ok := v[k].(string); ok && s == "" {
+					continue
+				}
+				if veil(v[k]); sensitive(k) && v[k] != nil {
+					v[k] = hidden
+				}
+			}
+		}
+	}
+	veil(v)
+	return v
+}
+
+func (s *Server) writeOperation(ctx context.Context, c *Client, in writeOperationIn) (out writeOut, err error) {
+	o, r, err := s.operation(ctx, writeTool, in.ID, in.Path, in.Query)
+	if err != nil {
+		return out, err
+	}
+	if err := safe(in.Body); err != nil {
+		return out, err
+	}
+	r.body = in.Body
+	out = writeOut{Changes: []change{{Field: "operation", After: o.ID()}}, Undo: "read the values before with " + readTool + " to be able to take it back"}
+	err = c.send(ctx, in.writing, r, &out, nil)
+	return out, err
+}
+
+// safe refuses a body that subscribes somebody, or has the other side fetch something.
+func safe(v any) error {
+	switch v := v.(type) {
+	case []any:
+		for _, x := range v {
+			if err := safe(x); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		for k, x := range v {
+			if k == "optout" && x != true {
+				return &toolError{Code: "policy_blocked", Field: "body", Message: "people are not subscribed again this way", Hint: "set_subscription does it, with consent_source"}
+			}
+			if k == "unsubscribed" || strings.HasPrefix(k, "cio_subscription_preferences") {
+				return &toolError{Code: "policy_blocked", Field: "body", Message: "subscriptions have a tool of their own", Hint: "use set_subscription"}
+			}
+			if k = strings.ToLower(k); k == "url" || strings.HasSuffix(k, "_url") || slices.Contains([]string{"bcc", "cc", "fake_bcc"}, k) {
+				return &toolError{Code: "policy_blocked", Field: "body", Message: "the body holds a field that agents may not set", Hint: "leave out what names a URL or a copy to somebody"}
+			}
+			if err := safe(x); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

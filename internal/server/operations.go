@@ -1,0 +1,55 @@
+package server
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"rapport.example/internal/api"
+	"rapport.example/internal/api/app"
+	"rapport.example/internal/api/track"
+	"rapport.example/internal/mcp"
+)
+
+// Operations are those of the Track and App APIs as their routes tell them, for the tools of agents. Those that clients of a person
+// use, with no key of a workspace, are not among them.
+func Operations() []mcp.Operation {
+	var out []mcp.Operation
+	for _, routes := range [][]api.Route{app.Routes(app.Options{}), track.Routes(track.Options{})} {
+		for i := range routes {
+			r := &routes[i]
+			if r.Auth != api.AppKey && r.Auth != api.TrackKey || strings.HasPrefix(r.Path, "/v1/api/") || strings.HasPrefix(r.Path, "/api/v1/metrics") {
+				continue
+			}
+			o := mcp.Operation{Method: r.Method, Path: r.Path, Track: r.Auth == api.TrackKey, Built: r.Doc != app.NotBuilt, Agent: r.Agent, Doc: r.Doc}
+			if !o.Built {
+				o.Doc = ""
+			}
+			if r.Request != nil {
+				o.Fields = fieldsOf(reflect.TypeOf(r.Request))
+			}
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// fieldsOf are the JSON names of a body's fields.
+func fieldsOf(t reflect.Type) []string {
+	out := []string{}
+	if t.Kind() != reflect.Struct {
+		return out
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct:
+			out = append(out, fieldsOf(f.Type)...)
+		case name != "" && name != "-":
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
