@@ -37,7 +37,7 @@ type (
 func (s *Server) adminTools() error {
 	return errors.Join(
 		declare(s, spec{
-			setPeopleAdmin, "remove_person", "Delete or suppress a person", "Deletes a person with all data, or suppresses the identifiers so that they cannot come back, or frees them again. It cannot be undone.",
+			setPeopleAdmin, "remove_person", "Delete or suppress a person", "Delete a person with all their data, or suppress the address or id so that nobody can add it again, or free it. A deletion cannot be undone.",
 			workspace.WriteLive, changes, false,
 		}, s.removePerson),
 		declare(s, spec{
@@ -45,7 +45,7 @@ func (s *Server) adminTools() error {
 			workspace.WriteLive, removals, false,
 		}, s.mergePeople),
 		declare(s, spec{
-			setPeopleAdmin, "batch_people", "Send many operations", "Sends Track v2 operations in one call and answers those that were not taken. It can start campaigns and delete people.",
+			setPeopleAdmin, "batch_people", "Send many operations", "Send many profile updates in one request, like an import, and get those that failed. It can start campaigns and delete people.",
 			workspace.WriteLive, anything, false,
 		}, s.batchPeople),
 		declare(s, spec{

@@ -79,7 +79,7 @@ func (s *Server) catalogTools() error {
 			workspace.Read, reads, false,
 		}, s.serviceDetail),
 		declare(s, spec{
-			setCatalog, "report_outcome", "Report how it went", "Records whether a task with a service worked. It stays in this workspace, out of public scores; addresses and keys in the text are masked.",
+			setCatalog, "report_outcome", "Report how it went", "Tell the catalogue whether a task with a service worked or failed. It stays in this workspace, out of public scores; addresses and keys in the text are masked.",
 			workspace.WriteScope, additions, true,
 		}, s.reportOutcome),
 	)

@@ -28,7 +28,7 @@ type (
 
 func (s *Server) contextTools() error {
 	return declare(s, spec{
-		setContext, "get_workspace", "Where am I", "Which workspace this key opens, what it may do and how much of the rate limits is left. Call it first.",
+		setContext, "get_workspace", "Where am I", "Which workspace this connection is for, what you are allowed to do here, and how much of the rate limit is left. Call it first.",
 		workspace.Read, reads, false,
 	}, s.getWorkspace)
 }

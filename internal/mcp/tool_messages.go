@@ -109,19 +109,19 @@ func (m message) delivery() delivery {
 func (s *Server) messageTools() error {
 	return errors.Join(
 		declare(s, spec{
-			setMessages, "list_messages", "List campaigns and other messages", "Campaigns, broadcasts or transactional messages of the workspace by kind, name and state. Use list_deliveries for what went out.",
+			setMessages, "list_messages", "List campaigns and other messages", "List the campaigns, broadcasts or transactional messages that exist, by name and state such as running. Use list_deliveries for what went out.",
 			workspace.Read, reads, false,
 		}, s.listMessages),
 		declare(s, spec{
-			setMessages, "get_message", "Read a campaign or other message", "One campaign, broadcast or transactional message: what starts it and, with include actions, what it sends.",
+			setMessages, "get_message", "Read a campaign or other message", "Show one campaign, broadcast or transactional message: what triggers it and, with include actions, the subject lines and content that it sends.",
 			workspace.Read, reads, false,
 		}, s.getMessage),
 		declare(s, spec{
-			setMessages, "list_deliveries", "List deliveries", "Messages that were made for people, newest first, with what became of them. Filter by person, campaign, metric or time.",
+			setMessages, "list_deliveries", "List deliveries", "List deliveries, the emails that people got, newest first, and which were opened, clicked, bounced or failed; by person, campaign, metric or time.",
 			workspace.Read, reads, false,
 		}, s.listDeliveries),
 		declare(s, spec{
-			setMessages, "get_delivery", "Read a delivery", "One delivery: what became of it and when, why it failed and, with include_body, what it said.",
+			setMessages, "get_delivery", "Read a delivery", "Show one delivery: what became of it and when, why it failed and, with include_body, the body of the email to read.",
 			workspace.Read, reads, false,
 		}, s.getDelivery),
 	)

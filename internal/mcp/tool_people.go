@@ -91,26 +91,26 @@ type (
 func (s *Server) peopleTools() error {
 	return errors.Join(
 		declare(s, spec{
-			setPeople, "search_people", "Find people", "People by exact email or by a filter over segments and attributes. Up to 100 a page, attributes only as asked. Use get_person for one.",
+			setPeople, "search_people", "Find people", "Find people (customers, users) by exact email, or everybody who matches a filter over segments and attributes, page by page. Use get_person for one.",
 			workspace.Read, reads, false,
 		}, s.searchPeople),
 		declare(s, spec{
-			setPeople, "get_person", "Read a person", "One person by id, email or cio_id: identifiers and, by include, attributes, segments, messages, activities, subscriptions, relationships.",
+			setPeople, "get_person", "Read a person", "Show one person's profile: attributes and, by include, the segments they belong to, recent activity, messages, and topics they are subscribed to.",
 			workspace.Read, reads, false,
 		}, s.getPerson),
 		declare(s, spec{
 			setPeople, "upsert_person", "Create or change a person",
-			"Sets attributes of a person, who is created if unknown. It can start campaigns and so send messages; try dry_run first. Use track_event for things that happened.",
+			"Add a new person (customer, user) or change attributes such as name, plan or country, and tell how to undo it. It can start campaigns and so send messages; try dry_run first.",
 			workspace.WriteScope, live, false,
 		}, s.upsertPerson),
 		declare(s, spec{
 			setPeople, "track_event", "Record an event",
-			"Records that something happened to a person, who is created if unknown. It can start campaigns and so send messages; try dry_run first.",
+			"Record, or log, that something happened to a person, such as a sign-up or purchase; event_id keeps a retry from counting twice. It can start campaigns and so send messages.",
 			workspace.WriteScope, triggers, false,
 		}, s.trackEvent),
 		declare(s, spec{
 			setPeople, "set_subscription", "Subscribe or unsubscribe",
-			"Unsubscribes a person from everything or from topics, or subscribes them again, which needs consent_source. What it does not name stays.",
+			"Unsubscribe a person from all emails or from topics, or opt them back in, which needs consent_source: where they agreed. What it does not name stays.",
 			workspace.WriteLive, changes, false,
 		}, s.setSubscription),
 	)

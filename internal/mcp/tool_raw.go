@@ -59,16 +59,16 @@ func (s *Server) rawTools() error {
 	}
 	return errors.Join(
 		declare(s, spec{
-			setRaw, "find_operation", "Find an API operation", "Searches the operations of the App and Track APIs by words, and tells which tool carries each out. Use it when no other tool fits the task.",
+			setRaw, "find_operation", "Find an API operation", "Find the API operation for a task that no other tool does: searches the operations of the App and Track API by words, and tells which tool runs each.",
 			workspace.Read, reads, false,
 		}, s.findOperation),
 		declare(s, spec{
-			setRaw, readTool, "Run a read operation", "Runs an API operation that only reads, by the operation_id of find_operation. Sensitive values are hidden without read:sensitive.",
+			setRaw, readTool, "Run a read operation", "Run an API operation that only reads, by the operation_id of find_operation. Sensitive values are hidden without read:sensitive.",
 			workspace.Read, reads, false,
 		}, s.readOperation),
 		declare(s, spec{
 			setRaw, writeTool, "Run a write operation",
-			"Runs an API operation that writes and has no tool of its own, by the operation_id of find_operation. Sending, deleting and merging are refused.",
+			"Call an API operation that writes and has no tool of its own, by the operation_id of find_operation. Sending, deleting and merging are refused.",
 			workspace.WriteScope, anything, false,
 		}, s.writeOperation),
 	)

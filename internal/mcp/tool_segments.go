@@ -72,23 +72,23 @@ type (
 func (s *Server) segmentTools() error {
 	return errors.Join(
 		declare(s, spec{
-			setSegments, "list_segments", "List segments", "Segments of the workspace by name and type, with their state. Use get_segment for how many people are in one.",
+			setSegments, "list_segments", "List segments", "List all segments of the workspace: dynamic segments, made by rules, and manual segments, made of ids. Use get_segment for one.",
 			workspace.Read, reads, false,
 		}, s.listSegments),
 		declare(s, spec{
-			setSegments, "get_segment", "Read a segment", "One segment and, by include, how many people are in it, which campaigns use it, and who they are, up to 100 a page.",
+			setSegments, "get_segment", "Read a segment", "One segment: how many people are in the segment, which campaigns use it, and who its members are, up to 100 a page.",
 			workspace.Read, reads, false,
 		}, s.getSegment),
 		declare(s, spec{
-			setSegments, "preview_audience", "Preview an audience", "How many people of a segment or filter a channel reaches, and why others are left out. Counts up to 20,000 people exactly.",
+			setSegments, "preview_audience", "Preview an audience", "Estimate the size of an audience, a segment or filter: how many people email or SMS can reach, and why the others are left out. Exact up to 20,000.",
 			workspace.Read, reads, false,
 		}, s.previewAudience),
 		declare(s, spec{
-			setSegments, "create_segment", "Create a manual segment", "Makes an empty segment whose people are put in by id with update_segment_members.",
+			setSegments, "create_segment", "Create a manual segment", "Make a new empty manual segment with a name. Its people come from update_segment_members.",
 			workspace.WriteScope, additions, false,
 		}, s.createSegment),
 		declare(s, spec{
-			setSegments, "update_segment_members", "Change a manual segment", "Puts people into a manual segment or takes them out, up to 1,000 ids a call. It can start campaigns and so send messages.",
+			setSegments, "update_segment_members", "Change a manual segment", "Put people into a manual segment or take people out of it, up to 1,000 ids a call. It can start campaigns and so send messages.",
 			workspace.WriteScope, live, false,
 		}, s.updateMembers),
 	)
