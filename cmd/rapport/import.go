@@ -34,7 +34,8 @@ type importCmd struct {
 	Only       string            `enum:"all,new,existing" default:"all" help:"Of people or objects: all, or only those who are new, or existing. Default: ${default}."`
 	Format     string            `enum:"auto,csv,jsonl" default:"auto" help:"csv, jsonl, or auto: a { at the start means jsonl. Default: ${default}."`
 	Again      bool              `help:"Import a file anew that was imported in the last 24 hours."`
-	DryRun     bool              `help:"Check the file, and tell what is wrong with it; no server is asked."`
+	Cancel     bool              `help:"End the import of this file that is under way; rows that are imported stay." xor:"do"`
+	DryRun     bool              `xor:"do" help:"Check the file, and tell what is wrong with it; no server is asked."`
 }
 
 // importResult is what the command prints as JSON.
@@ -85,8 +86,12 @@ func (c *importCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	var i admin.Import
+	order.Find = c.Cancel
 	if err := c.patient(ctx, http.MethodPost, "imports", nil, order, &i); err != nil {
 		return err
+	}
+	if c.Cancel {
+		return c.cancel(ctx, a, &i)
 	}
 	if i.Known && i.State == job.Done && !c.JSON {
 		fmt.Fprintf(a.err, "this file was imported at %s; --again imports it anew\n", time.UnixMilli(i.Updated).Format(time.DateTime))
@@ -95,14 +100,29 @@ func (c *importCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if err := c.wait(ctx, a, &i); err != nil {
+		if ctx.Err() != nil {
+			fmt.Fprintln(a.err, "the import goes on in the server: the same command shows it again, and with --cancel ends it")
+		}
 		return err
 	}
 	return c.told(ctx, a, &i)
 }
 
+// cancel ends the import, and says how far it was.
+func (c *importCmd) cancel(ctx context.Context, a *app, i *admin.Import) error {
+	if err := c.patient(ctx, http.MethodPost, importPath(i.ID, "/cancel"), nil, nil, i); err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.print(importResult{Import: i, Rows: i.Applied, Bad: i.Bad, BadRows: []imports.BadRow{}})
+	}
+	fmt.Fprintf(a.out, "canceled; %d rows were imported and stay\n", i.Applied)
+	return nil
+}
+
 // fingerprint names a file and how it is read, so that the same command finds its import again.
 func fingerprint(f io.ReadSeeker, order admin.ImportRequest) (string, error) {
-	order.Again, order.Print = false, ""
+	order.Again, order.Find, order.Print = false, false, ""
 	b, err := json.Marshal(order)
 	if err != nil {
 		return "", fmt.Errorf("encode the order: %w", err)

@@ -71,6 +71,9 @@ func TestImport(t *testing.T) {
 		{file, "--type", "event", "--only", "new"},
 		{file, "--map", "none=x"},
 		{file, "--workspace", "none"},
+		{file, "--cancel"}, // it is over
+		{lines, "--cancel"},
+		{file, "--cancel", "--dry-run"},
 	} {
 		code, out, errs := command(t, append([]string{"import", "--server", srv, "--admin-key", adminKey}, wrong...)...)
 		if code == exitOK || errs == "" || out != "" {
@@ -117,5 +120,14 @@ func TestImportResumed(t *testing.T) {
 	most.Store(10)
 	if code, out, errs := command(t, args...); code != exitOK || out != fmt.Sprintf("%d rows imported, 0 bad\n", people) || puts.Load() != 2 {
 		t.Errorf("again: exit code %d, %q, %q, %d parts; want 2", code, out, errs, puts.Load())
+	}
+	puts.Store(0)
+	most.Store(2)
+	args[1] = importFile(t, "more.csv", text.String()+"\n")
+	if code, _, errs := command(t, args...); code != exitFailed {
+		t.Fatalf("another, broken off: exit code %d, %q", code, errs)
+	}
+	if code, out, errs := command(t, append(args, "--cancel")...); code != exitOK || out != "canceled; 0 rows were imported and stay\n" {
+		t.Errorf("canceled: exit code %d, %q, %q", code, out, errs)
 	}
 }

@@ -160,6 +160,8 @@ func State(j *job.Job, p *Progress) string {
 	switch {
 	case j.State == job.Done:
 		return "imported"
+	case j.State == job.Failed && j.Error == job.Canceled:
+		return "canceled"
 	case j.State == job.Failed:
 		return "failed"
 	case p.Stage == "":

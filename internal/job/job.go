@@ -57,6 +57,9 @@ const PartSize = 1 << 20
 // MostOpen is how many open jobs of a kind a workspace may have.
 const MostOpen = 100
 
+// Canceled is the Error of a job that somebody ended: it is Failed, and what it had done stays done.
+const Canceled = "canceled"
+
 // ErrFenced is what a claim's later writes fail with once another has the job, or once it is over.
 var ErrFenced = errors.New("job: somebody else has it, or it is over")
 

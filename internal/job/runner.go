@@ -196,7 +196,7 @@ func (r *Runner) run(k Kind, j *Job) {
 	cancel(nil)
 	beat.Wait()
 	if errors.Is(err, ErrFenced) {
-		log.Warn("a job was taken over by another node")
+		log.Warn("a job was taken over by another node, or canceled")
 		return
 	}
 	o := r.outcome(j, err)

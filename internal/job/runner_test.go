@@ -139,6 +139,40 @@ func TestTakeover(t *testing.T) {
 	})
 }
 
+// TestCancel: a job that is canceled is over whatever the node that works on it does, and what it had written stays.
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, w world) {
+		k := w.create(t, 1)
+		reached, resume, left := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+		a := w.node(t, "a", job.Retention{}, func(ctx context.Context, task *job.Task) error {
+			if err := task.Save(ctx, 1); err != nil {
+				return err
+			}
+			close(reached)
+			<-resume
+			err := task.Save(ctx, 2)
+			left <- err
+			return err
+		})
+		<-reached
+		if err := w.CancelJob(t.Context(), k); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.CancelJob(t.Context(), k); !errors.Is(err, job.ErrFenced) {
+			t.Errorf("canceled again: %v, want ErrFenced", err)
+		}
+		close(resume)
+		if err := <-left; !errors.Is(err, job.ErrFenced) {
+			t.Errorf("a write after that: %v, want ErrFenced", err)
+		}
+		a.Stop()
+		if j := w.wait(t, k, is(job.Failed)); j.Error != job.Canceled || string(j.Progress) != "1" || j.Owner != "" {
+			t.Errorf("the job: %+v", j)
+		}
+	})
+}
+
 // TestStop: a stopping node gives its job back, which another takes at once, and that counts as no attempt.
 func TestStop(t *testing.T) {
 	t.Parallel()

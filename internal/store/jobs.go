@@ -79,6 +79,24 @@ func (db *DB) StartJob(ctx context.Context, k job.Key, failure string) error {
 	return db.prepare(ctx, k, `UPDATE jobs SET state = $4, error = $5, updated = $6`, args, func(conn) error { return nil })
 }
 
+// CancelJob ends an open job as Failed with the error job.Canceled: whoever works on it cannot write any more. What it had done stays
+// done. ErrFenced if it is over, or there is none.
+func (db *DB) CancelJob(ctx context.Context, k job.Key) error {
+	const sql = `UPDATE jobs SET state = 'failed', error = $4, owner = '', epoch = epoch + 1, lease_until = 0, updated = $5
+		WHERE workspace = $1 AND kind = $2 AND id = $3 AND state NOT IN ('done', 'failed')`
+	err := db.write(ctx, func(c conn) error {
+		n, err := c.exec(ctx, sql, k.Workspace, k.Kind, k.ID, job.Canceled, db.now().UnixMilli())
+		if err == nil && n == 0 {
+			err = job.ErrFenced
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("cancel %s %d: %w", k.Kind, k.ID, err)
+	}
+	return nil
+}
+
 func (db *DB) prepare(ctx context.Context, k job.Key, sql string, args []any, fn func(conn) error) error {
 	err := db.write(ctx, func(c conn) error {
 		n, err := c.exec(ctx, sql+preparing, append([]any{k.Workspace, k.Kind, k.ID}, args...)...)

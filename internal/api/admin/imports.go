@@ -22,6 +22,8 @@ type Imports interface {
 	AddToJob(ctx context.Context, k job.Key, part int64, bytes []byte) error
 	// StartJob queues a job whose parts are all there. With a failure it is over instead. job.ErrFenced if it is not being prepared.
 	StartJob(ctx context.Context, k job.Key, failure string) error
+	// CancelJob ends an open job; what it had done stays done. job.ErrFenced if it is over.
+	CancelJob(ctx context.Context, k job.Key) error
 	// JobParts lists the numbers of a job's parts, ascending, limit at most.
 	JobParts(ctx context.Context, k job.Key, limit int) ([]int64, error)
 }
@@ -39,6 +41,7 @@ type (
 		Size       int64             `json:"size"`             // bytes
 		Print      string            `json:"print,omitempty"`  // of the file and how it is read, as the client makes it
 		Again      bool              `json:"again,omitempty"`  // begins anew, though one of this print is over
+		Find       bool              `json:"find,omitempty"`   // begins none: without one of this print it is a 404
 	}
 
 	// Import is a file that is being read, or was.
@@ -90,6 +93,7 @@ func (s *Surface) importRoutes() []api.Route {
 		route(http.MethodPost, "", ImportRequest{}, Import{}, s.beginImport, "Begins an import whose file is uploaded, or finds it again."),
 		part,
 		route(http.MethodPost, "/{import_id}/finish", nil, Import{}, s.finishImport, "Starts an import whose parts are all there."),
+		route(http.MethodPost, "/{import_id}/cancel", nil, Import{}, s.cancelImport, "Ends an import; rows that are imported stay."),
 		route(http.MethodGet, "/{import_id}", nil, Import{}, s.readImport, "Tells how far an import is."),
 		route(http.MethodGet, "/{import_id}/bad_rows", nil, BadRowsAnswer{}, s.badRows, "Lists the rows of an import that are not imported."),
 	}
@@ -153,6 +157,9 @@ func (s *Surface) beginImport(c *api.Call) error {
 			out.Known = true
 			return c.JSON(http.StatusOK, out)
 		}
+	}
+	if in.Find {
+		return fault.New(fault.NotFound, "this file is not being imported in this way, and was not in the last 24 hours")
 	}
 	j, err := app.CreateImport(c.R.Context(), s.o.Store, nil, w.ID, spec, job.Preparing)
 	if err != nil {
@@ -249,6 +256,20 @@ func (s *Surface) finishImport(c *api.Call) error {
 		out.State = job.Queued
 	}
 	return c.JSON(http.StatusOK, out)
+}
+
+func (s *Surface) cancelImport(c *api.Call) error {
+	j, err := s.importJob(c)
+	if err != nil {
+		return err
+	}
+	switch err := s.o.Store.CancelJob(c.R.Context(), j.Key); {
+	case errors.Is(err, job.ErrFenced):
+		return fault.New(fault.Conflict, "the import is over")
+	case err != nil:
+		return err
+	}
+	return s.readImport(c)
 }
 
 func (s *Surface) readImport(c *api.Call) error {

@@ -105,6 +105,14 @@ func TestImports(t *testing.T) {
 		if diff := cmp.Diff([]string{"2preparing0", "1done3"}, all); diff != "" {
 			t.Errorf("imports (-want +got):\n%s", diff)
 		}
+		if c := call[admin.Import](s, "POST", "imports/2/cancel", nil, 200); c.State != job.Failed || c.Stage != "canceled" {
+			t.Errorf("canceled: %+v", c)
+		}
+		call[any](s, "POST", "imports/2/cancel", nil, 409)
+		call[any](s, "POST", "imports/9/cancel", nil, 404)
+		s.part(t, "imports/2/parts/0", first, "", 409)
+		order.Find, order.Print = true, "q"
+		call[any](s, "POST", "imports", order, 404)
 		for _, wrong := range []admin.ImportRequest{
 			{Type: imports.People, Identifier: "id", Mode: imports.All},
 			{Type: "pets", Identifier: "id", Mode: imports.All, Size: 1},
