@@ -56,6 +56,7 @@ generate: needs ## rewrite golden files; the tests hold them to what is generate
 verify: ## what is generated or formatted is as committed
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
+	$(GO) vet -tags conformance ./internal/mcp/...
 	$(GO) -C tools vet ./gotest
 	@out=$$($(TOOL) gofumpt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not formatted:"; echo "$$out"; exit 1; }
 

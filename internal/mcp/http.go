@@ -22,15 +22,20 @@ const modern = "2026-07-28"
 // token; one of another kind is refused. Requests of protocol 2026-07-28 and later have no sessions and go to a handler of
 // their own on the same URL.
 func (s *Server) Handler() http.Handler {
-	get := func(r *http.Request) *sdk.Server {
+	return s.stack(func(r *http.Request) *sdk.Server {
 		info := auth.TokenInfoFromContext(r.Context())
 		if info == nil {
 			return nil
 		}
 		return s.view(selection(r), info.Scopes)
-	}
+	})
+}
+
+// stack is all that is between a request and the MCP server that get gives it: other origins and keys of other kinds are refused, bodies
+// bounded, and the two eras of the protocol parted.
+func (s *Server) stack(get func(r *http.Request) *sdk.Server) http.Handler {
 	sessions := sdk.NewStreamableHTTPHandler(get, &sdk.StreamableHTTPOptions{Logger: s.o.Logger, SessionTimeout: 30 * time.Minute})
-	stateless := sdk.NewStreamableHTTPHandler(get, &sdk.StreamableHTTPOptions{Logger: s.o.Logger, Stateless: true, JSONResponse: true})
+	stateless := sdk.NewStreamableHTTPHandler(get, &sdk.StreamableHTTPOptions{Logger: s.o.Logger, Stateless: true})
 	both := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.Check(selection(r)); err != nil {
 			http.Error(w, err.Error(), http.StatusNotFound)
