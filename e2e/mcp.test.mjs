@@ -84,18 +84,63 @@ test('conformance and inspector against the built binary', async (t) => {
   });
 
   const env = { MCP_CATALOG_PATH: join(scratch, 'mcp.json'), MCP_CLIENT_CONFIG_PATH: join(scratch, 'client.json'), HOME: scratch };
+  const scopes = ['read', 'read:sensitive', 'write', 'write:live', 'audit'];
+  const { secret } = JSON.parse(s.cli('keys', 'create', '--kind', 'agent', '--name', 'inspector', '--scopes', scopes.join(','), '--json'));
   const ways = {
-    stdio: [rapport, 'mcp', '-e', `RAPPORT_SERVER=${s.url}`, '-e', `RAPPORT_AGENT_KEY=${keys.agent}`],
-    http: ['--transport', 'http', '--server-url', `${s.url}/mcp`, '--header', `Authorization: Bearer ${keys.agent}`],
+    stdio: [rapport, 'mcp', '-e', `RAPPORT_SERVER=${s.url}`, '-e', `RAPPORT_AGENT_KEY=${secret}`, '-e', 'RAPPORT_TOOLSETS=all'],
+    http: ['--transport', 'http', '--server-url', `${s.url}/mcp/x/all`, '--header', `Authorization: Bearer ${secret}`],
   };
-  const inspect = (way, era, ...args) => run(process.execPath, [inspector, '--cli', ...ways[way], '--protocol-era', era, ...args], env);
+  const inspect = (way, era, ...args) => run(process.execPath, [inspector, '--cli', ...ways[way], '--protocol-era', era, '--format', 'json', ...args], env);
+  const call = async (way, era, tool, args) => {
+    const res = await inspect(way, era, '--method', 'tools/call', '--tool-name', tool, '--tool-args-json', JSON.stringify(args));
+    assert.equal(res.code, 0, `${tool} over ${way} in the ${era} era: ${res.all}`);
+    return JSON.parse(res.out).result.structuredContent;
+  };
+
+  let reads;
   for (const way of Object.keys(ways)) {
     for (const era of ['modern', 'legacy']) {
       await t.test(`inspector, ${way}, ${era}: tools/list --strict`, async () => {
         const res = await inspect(way, era, '--method', 'tools/list', '--strict');
         assert.equal(res.code, 0, res.all);
         assert.equal(res.err, '', 'no findings');
+        reads = JSON.parse(res.out).result.tools.filter((tool) => tool.annotations.readOnlyHint).map((tool) => tool.name);
       });
     }
   }
+
+  await t.test('inspector: every read tool', async () => {
+    await call('http', 'modern', 'upsert_person', { id: 'ada', attributes: { email: 'ada@example.com', first_name: 'Ada', plan: 'pro' } });
+    await call('stdio', 'legacy', 'track_event', { id: 'ada', name: 'signed_up', data: { plan: 'pro' } });
+    await s.mail('ada@example.com', 'Welcome, Ada');
+    const [segment] = (await s.app('/segments')).segments;
+    const [campaign] = (await s.app('/campaigns')).campaigns;
+    const [message] = (await s.app('/messages')).messages;
+    const of = {
+      get_workspace: {}, search_people: { email: 'ada@example.com' }, get_person: { id: 'ada', include: ['attributes', 'segments', 'messages', 'activities'] },
+      list_segments: {}, get_segment: { segment_id: String(segment.id), include: ['count', 'used_by', 'members'] }, preview_audience: { segment_id: String(segment.id) },
+      list_messages: { kind: 'campaign' }, get_message: { kind: 'campaign', id: String(campaign.id), include: ['actions'] },
+      list_deliveries: { person: 'ada' }, get_delivery: { delivery_id: message.id, include_body: true },
+      search_services: { intent: 'send mail' }, get_service_detail: { service_id: 'customer-io' }, list_content: { type: 'senders' }, search_audit_log: {},
+      find_operation: { query: 'list segments' }, call_read_operation: { operation_id: 'get_segments' },
+    };
+    assert.deepEqual(reads.filter((name) => !of[name]), [], 'read tools that this test has no arguments for');
+    const calls = reads.flatMap((name) => [['http', 'modern', name, of[name]], ['stdio', 'legacy', name, of[name]]]);
+    const workers = Array.from({ length: 4 }, async () => {
+      for (let next = calls.pop(); next; next = calls.pop()) assert.ok(await call(...next), `${next[2]} answers structured content`);
+    });
+    await Promise.all(workers);
+    console.log(`inspector: ${reads.length} read tools over both transports and in both eras`);
+  });
+
+  await t.test('inspector: --load', async () => {
+    for (const [way, era] of [['http', 'modern'], ['http', 'legacy'], ['stdio', 'modern']]) {
+      const args = ['--tool-name', 'get_person', '--tool-args-json', '{"id":"ada"}', '--load', '--load-requests', '400', '--load-concurrency', '50'];
+      const res = await inspect(way, era, '--method', 'tools/call', ...args);
+      assert.equal(res.code, 0, res.all);
+      const { requests, errorRate, throughput, latencyMs } = JSON.parse(res.out).result;
+      assert.deepEqual({ requests, errorRate }, { requests: 400, errorRate: 0 });
+      console.log(`inspector --load, ${way}, ${era}: ${Math.round(throughput)} calls/s, p99 ${Math.round(latencyMs.p99)} ms`);
+    }
+  });
 });
