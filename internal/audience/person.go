@@ -1,6 +1,9 @@
 package audience
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"rapport.example/internal/definition"
@@ -27,6 +30,17 @@ func (p *Person) Gen() int64 { return p.view.Gen() }
 
 // Due is the moment that the person's timer is armed for, as far as the document knows; 0 = none.
 func (p *Person) Due() int64 { return p.view.Due() }
+
+// Recounted are the facts that the document has not counted yet, with those that are empty; nil if it has counted all.
+func (p *Person) Recounted() []person.Fact {
+	out := make([]person.Fact, 0, len(p.rebuilt))
+	for key, f := range p.rebuilt {
+		f.Key = key
+		out = append(out, f)
+	}
+	slices.SortFunc(out, func(a, b person.Fact) int { return cmp.Compare(a.Key, b.Key) })
+	return out
+}
 
 // Attribute is part of segment.Subject.
 func (p *Person) Attribute(name string) value.Value { return p.view.Attribute(name) }
@@ -77,7 +91,7 @@ func countedIn(set *definition.Set, specs map[uint64]segment.FactSpec) []counted
 	for _, spec := range specs {
 		c := counted{FactSpec: spec, chain: event.ChainName(spec.Type, spec.Name), born: -1}
 		if f := set.Facts()[spec.Key]; f != nil {
-			c.born, c.keep = f.Born, f.Keep
+			c.born, c.keep, c.Keep = f.Born, f.Keep, max(f.Keep, c.Keep)
 		}
 		out = append(out, c)
 	}

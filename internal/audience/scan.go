@@ -23,6 +23,21 @@ func Scan(ctx context.Context, src Source, workspace int64, set *definition.Set,
 	return scanRange(ctx, src, workspace, countedOf(set, trees), members, from, to, each)
 }
 
+// Recount shows those people with ordinals in [from, to) whose documents have not counted every event condition of the set: their
+// Recounted says the rest.
+func Recount(ctx context.Context, src Source, workspace int64, set *definition.Set, from, to uint32, each func(*Person) error) error {
+	specs := map[uint64]segment.FactSpec{}
+	for key, f := range set.Facts() {
+		specs[key] = f.FactSpec
+	}
+	return scanRange(ctx, src, workspace, countedIn(set, specs), nil, from, to, func(p *Person) error {
+		if p.rebuilt == nil {
+			return nil
+		}
+		return each(p)
+	})
+}
+
 func scanRange(ctx context.Context, src Source, workspace int64, specs []counted, members map[string]*roaring.Bitmap, from, to uint32, each func(*Person) error) error {
 	s := scan{src: src, workspace: workspace, specs: specs, each: each, p: Person{members: members}}
 	for from < to {

@@ -47,6 +47,11 @@ type Segment struct {
 	Condition               *segment.Node // never nil otherwise
 	Order                   int           // index in Set.Segments: larger than that of every segment in DependsOn
 	DependsOn               []string      // slugs of the segments that Condition refers to
+
+	Built    int64 // Build.Built
+	Since    int64 // Build.Since
+	Building bool  // its membership is being made
+	Pending  bool  // it stands still until that is done: Manual, but nobody may change it
 }
 
 // Fact is an event condition that some definition asks for, and so is counted per person.

@@ -36,6 +36,8 @@ type batch struct {
 	timers     map[timerKey]int64                 // where each touched timer stands now; 0 = dropped
 	heaps      map[*tenant]*timerHeap
 	history    map[historyKey][]event.Activity
+	recounted  map[person.Ref][]person.Fact    // facts that a build has counted for documents that have not changed since
+	backfill   bool                            // entries are not news: they were made by new definitions
 	past       map[person.Ref][]event.Activity // of those whom merges name as secondary
 	nobodys    map[person.Key][]event.Activity // stored events of nobody, by anonymous id
 	unread     map[person.Key]bool             // anonymous ids whose stored events were too many for this batch

@@ -206,7 +206,7 @@ func (b *batch) erase(s *subject) {
 // membership adds people to a manual segment or takes them out. Identifiers that nobody has are passed over.
 func (b *batch) membership(w *work, pl ingest.SegmentPayload) error {
 	seg := w.t.set.Segment(pl.Segment)
-	if seg == nil || !seg.Manual {
+	if seg == nil || !seg.Manual || seg.Pending {
 		b.failed(w, nil, "the segment is gone or not manual", person.Identifier{})
 		return nil
 	}

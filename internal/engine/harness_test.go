@@ -123,6 +123,7 @@ type world struct {
 
 	store     engine.Store // what the engine sees; db unless a test sets another before start
 	histories int64        // of engine.Options
+	chunk     int          // of engine.Options: SweepChunk
 	people    *audience.Audiences
 
 	mu  sync.Mutex
@@ -131,7 +132,8 @@ type world struct {
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func newWorld(t testing.TB, db *store.DB) *world {
+// newWorld starts an engine on the database. with may set what it starts with.
+func newWorld(t testing.TB, db *store.DB, with ...func(*world)) *world {
 	t.Helper()
 	if err := db.EnsurePartitions(t.Context(), 1); err != nil {
 		t.Fatal(err)
@@ -141,6 +143,9 @@ func newWorld(t testing.TB, db *store.DB) *world {
 		t.Fatal(err)
 	}
 	x := &world{t: t, db: db, log: newMemLog(), out: &outbox{}, ws: w.ID, now: epoch, store: db, people: audience.New(db, 64<<20)}
+	for _, f := range with {
+		f(x)
+	}
 	x.start()
 	t.Cleanup(func() { x.eng.Stop() })
 	return x
@@ -150,7 +155,7 @@ func (w *world) start() {
 	w.t.Helper()
 	w.eng = engine.New(engine.Options{
 		Store: w.store, People: w.people, Log: w.log, Deliver: w.out, Secret: w.db.Secret(), Owner: "test", Alone: true,
-		Now: w.clock, Histories: w.histories, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Now: w.clock, Histories: w.histories, SweepChunk: w.chunk, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err := w.eng.Start(w.t.Context()); err != nil {
 		w.t.Fatal(err)

@@ -45,7 +45,7 @@ func (b *batch) merge(w *work, pl ingest.MergePayload) error {
 
 // absorb moves to p what p receives of s, and deletes s with the rest (product-semantics 1.6): what p has stays as it is.
 func (b *batch) absorb(w *work, p, s *subject) error {
-	had, brought := memberships(p), memberships(s)
+	had, brought := b.memberships(p), b.memberships(s)
 	changed, left := b.receiveAttributes(p, s)
 	changed = append(b.receiveIdentifiers(p, s), changed...)
 	b.receiveDevices(w.now, p, s)
@@ -90,10 +90,16 @@ func (b *batch) absorb(w *work, p, s *subject) error {
 	return err
 }
 
-func memberships(s *subject) map[int64]int64 {
+// memberships are the segments that the person is in, since when, and by the numbers of their bitmaps those that are being built.
+func (b *batch) memberships(s *subject) map[int64]int64 {
 	out := make(map[int64]int64, len(s.doc.Segments))
 	for _, m := range s.doc.Segments {
 		out[m.Segment] = m.Since
+	}
+	for _, x := range s.t.building() {
+		if n := nextOf(x.Segment); b.p.pieces.has(s.t, n, s.doc.Ordinal) {
+			out[n] = 0
+		}
 	}
 	return out
 }
@@ -260,8 +266,8 @@ func (b *batch) receiveHistory(w *work, p, s *subject) (events int64) {
 
 // depart takes a person whom nothing refers to any more out of the workspace.
 func (b *batch) depart(s *subject) {
-	for _, m := range s.doc.Segments {
-		b.p.pieces.remove(s.t, m.Segment, s.doc.Ordinal)
+	for _, bm := range s.t.bitmaps() {
+		b.p.pieces.remove(s.t, bm, s.doc.Ordinal)
 	}
 	s.gone = true
 	b.c.DropPeople = append(b.c.DropPeople, DropPerson{s.doc.Ref, s.doc.LastActivity, s.doc.LastDecision})

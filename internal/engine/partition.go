@@ -26,6 +26,9 @@ type partition struct {
 	tenants map[int64]*tenant
 	pieces  pieceCache
 	touched map[int64][]uint32 // people whom the transaction under way changes, by workspace
+	job     *job               // of a build; nil = none runs
+	rest    time.Time          // until then builds leave the writer to frames
+	retry   time.Time          // until then no build is tried, because one could not read
 	trims   []trimMark
 	expires time.Time // when old rows are looked at next
 	last    int       // ops of the last transaction of frames
@@ -34,8 +37,12 @@ type partition struct {
 // tenant is what the reader keeps in memory of one workspace.
 type tenant struct {
 	workspace.Workspace
-	set      *definition.Set
+	set      *definition.Set // by which memberships answer
+	next     *definition.Set // as definitions are now; set itself unless segments are being built
 	rows     []definition.Row
+	builds   []definition.Build
+	counted  []definition.Counted
+	begin    map[int64][]PieceKey // who is still to begin a campaign, by its number
 	counters map[string]int64
 	saved    map[string]int64 // counters as the database has them
 	logNow   int64            // newest moment that was decided upon, workspace clock; never goes back
@@ -75,6 +82,7 @@ func (p *partition) run(ctx context.Context) error {
 		return fmt.Errorf("read the log: %w", err)
 	}
 	defer p.release()
+	defer p.dropJob()
 	defer func() {
 		if err := reader.Close(); err != nil {
 			p.log.Debug("close log reader", "error", err)
@@ -186,8 +194,11 @@ func (p *partition) idle() time.Duration {
 		} else if t.queued != 0 {
 			wait = min(wait, 5*time.Millisecond) // all senders are busy: look again soon
 		}
-		if t.Sweep != 0 {
+		switch {
+		case len(t.begin) > 0:
 			wait = 0
+		case t.Sweep != 0:
+			wait = min(wait, 2*time.Millisecond)
 		}
 	}
 	return max(wait, 100*time.Microsecond)
@@ -206,7 +217,7 @@ func (p *partition) turn(ctx context.Context, frames []ingest.Frame) ([]ingest.F
 			return frames, err
 		}
 	}
-	for _, lane := range [...]func(context.Context) error{p.claim, p.runTimers, p.sweep, p.expire, p.trim} {
+	for _, lane := range [...]func(context.Context) error{p.claim, p.runTimers, p.build, p.beginning, p.expire, p.trim} {
 		if err := lane(ctx); err != nil {
 			return nil, err
 		}
@@ -275,6 +286,7 @@ func (p *partition) apply(ctx context.Context, frames []ingest.Frame) error {
 
 // load reads the tenants of the partition anew.
 func (p *partition) load(ctx context.Context) error {
+	p.dropJob() // it may have missed changes
 	err := p.e.o.Store.Transact(ctx, p.lease, func(tx Tx) error { return p.reload(ctx, tx) })
 	if err != nil {
 		return fmt.Errorf("load workspaces: %w", err)
@@ -314,10 +326,7 @@ func loadTenant(ctx context.Context, tx Tx, w workspace.Workspace) (*tenant, err
 		return nil, err
 	}
 	t.saved = maps.Clone(t.counters)
-	if t.rows, err = tx.Definitions(ctx, w.ID, true); err != nil {
-		return nil, err
-	}
-	if t.set, err = definition.Compile(t.rows); err != nil {
+	if err = t.loadBuilds(ctx, tx); err != nil {
 		return nil, fmt.Errorf("workspace %d: %w", w.ID, err)
 	}
 	if t.timer, err = tx.NextTimer(ctx, w.ID); err != nil {
@@ -378,17 +387,6 @@ func (p *partition) runTimers(ctx context.Context) error {
 		}
 		return nil
 	})
-}
-
-// sweep brings one chunk of documents to the newest definitions.
-func (p *partition) sweep(ctx context.Context) error {
-	for _, t := range p.tenants {
-		if t.Sweep == 0 {
-			continue
-		}
-		return p.transact(ctx, func(tx Tx) error { return p.sweepStep(ctx, tx, t) })
-	}
-	return nil
 }
 
 // trim lets the log forget what was applied some hours ago.

@@ -22,11 +22,23 @@ import (
 )
 
 // TestMembershipsFromScratch does random things to a workspace and holds that every membership that the engine kept up to
-// date step by step is the one that the person's whole history gives now.
+// date step by step is the one that the person's whole history gives now. New definitions take hold within their op.
 func TestMembershipsFromScratch(t *testing.T) {
 	t.Parallel()
+	fromScratch(t, 0)
+}
+
+// TestBuildsFromScratch is the same where new definitions are built beside what goes on: while a build runs, people come and change,
+// time passes, and definitions change again.
+func TestBuildsFromScratch(t *testing.T) {
+	t.Parallel()
+	fromScratch(t, 1)
+}
+
+func fromScratch(t *testing.T, chunk int) {
+	t.Helper()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db)
+		w := newWorld(t, db, func(w *world) { w.chunk = chunk })
 		rapid.Check(t, func(rt *rapid.T) {
 			ws, err := db.CreateWorkspace(t.Context(), "", 0)
 			if err != nil {
@@ -51,6 +63,7 @@ type random struct {
 	*world
 	rt   *rapid.T
 	put  int // segments that there are
+	live *definition.Set
 	said []string
 }
 
@@ -175,7 +188,7 @@ func (x *random) condition(earlier, depth int) string {
 // check compares with everything evaluated anew.
 func (x *random) check() {
 	ctx := x.t.Context()
-	x.eventually("the sweep", func() bool {
+	x.eventually("what is built is complete", func() bool {
 		w, _, err := x.db.Workspace(ctx, x.ws)
 		return err == nil && w.Sweep == 0
 	})
@@ -194,8 +207,14 @@ func (x *random) check() {
 	if err != nil {
 		x.t.Fatal(err)
 	}
+	if x.live, _, err = x.db.DefinitionSets(ctx, x.ws); err != nil {
+		x.t.Fatal(err)
+	}
 	docs, err := x.db.NewestPeople(ctx, x.ws, 0, 100)
 	if err != nil {
+		x.t.Fatal(err)
+	}
+	if err := x.db.Memberships(ctx, x.ws, docs...); err != nil {
 		x.t.Fatal(err)
 	}
 	want := map[int64][]uint32{}
@@ -240,9 +259,9 @@ func (x *random) check() {
 		if !slices.Equal(members, want[seg.ID]) || n != int64(len(members)) {
 			x.rt.Fatalf("%s lists %v and counts %d, from scratch %v\n%s", seg.Slug, members, n, want[seg.ID], strings.Join(x.said, "\n"))
 		}
-		x.everybody(set, seg.Condition, now, want[seg.ID])
+		x.everybody(x.live, seg.Condition, now, want[seg.ID])
 	}
-	x.everybody(set, asked, now, some)
+	x.everybody(x.live, asked, now, some)
 }
 
 // ask draws a condition that no segment need have, and that nothing need be counted for.

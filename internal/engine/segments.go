@@ -29,6 +29,21 @@ type facts struct {
 	properties value.Value // data of the triggering event, nil if there is none
 }
 
+// nextFacts shows a person to the conditions of segments that are being built: they see each other's new membership.
+type nextFacts struct {
+	facts
+	pieces *pieceCache
+}
+
+// Member is part of segment.Subject.
+func (f nextFacts) Member(slug string) bool {
+	seg := f.s.t.next.SegmentBySlug(slug)
+	if seg != nil && seg.Building {
+		return f.pieces.has(f.s.t, nextOf(seg.ID), f.s.doc.Ordinal)
+	}
+	return f.facts.Member(slug)
+}
+
 // Attribute is part of segment.Subject.
 func (f facts) Attribute(name string) value.Value {
 	if v := f.s.doc.Get(name); v != nil {
@@ -89,14 +104,7 @@ func (b *batch) settle(s *subject, now int64, what touched) error {
 	}
 	next := int64(0)
 	for len(todo) > 0 {
-		i := 0
-		for j := range todo {
-			if todo[j].Order < todo[i].Order {
-				i = j
-			}
-		}
-		seg := todo[i]
-		todo = slices.Delete(todo, i, i+1)
+		seg := first(&todo)
 		r := seg.Condition.Eval(facts{s: s}, now)
 		next = earlier(next, r.Next)
 		if _, in := s.doc.Member(seg.ID); in == r.Match {
@@ -107,9 +115,81 @@ func (b *batch) settle(s *subject, now int64, what touched) error {
 			return err
 		}
 		add(set.SegmentsBySegment(seg.Slug))
+		what.segments = append(what.segments[:len(what.segments):len(what.segments)], seg.Slug)
 	}
-	b.arm(s, now, next)
+	b.arm(s, now, earlier(next, b.settleNext(s, now, what)))
 	return b.look(s, now)
+}
+
+// first takes the segment out that comes before the others in order.
+func first(todo *[]*definition.Segment) *definition.Segment {
+	i := 0
+	for j := range *todo {
+		if (*todo)[j].Order < (*todo)[i].Order {
+			i = j
+		}
+	}
+	seg := (*todo)[i]
+	*todo = slices.Delete(*todo, i, i+1)
+	return seg
+}
+
+// settleNext is settle for the segments that are being built, whose membership nobody sees yet. It answers the next moment. Who
+// enters one of them now is remembered, so that campaigns can begin once it is built.
+func (b *batch) settleNext(s *subject, now int64, what touched) (next int64) {
+	t := s.t
+	if t.next == t.set {
+		return 0
+	}
+	var todo []*definition.Segment
+	add := func(list []*definition.Segment) {
+		for _, seg := range list {
+			if seg.Building && !slices.Contains(todo, seg) {
+				todo = append(todo, seg)
+			}
+		}
+	}
+	if what.all {
+		add(t.next.Segments())
+	}
+	for _, name := range what.attributes {
+		add(t.next.SegmentsByAttribute(name))
+	}
+	for _, c := range what.chains {
+		add(t.next.SegmentsByChain(c))
+	}
+	for _, slug := range what.segments {
+		add(t.next.SegmentsBySegment(slug))
+	}
+	for len(todo) > 0 {
+		seg := first(&todo)
+		r := seg.Condition.Eval(nextFacts{facts{s: s}, &b.p.pieces}, now)
+		next = earlier(next, r.Next)
+		if !b.moveNext(s, seg, r.Match) {
+			continue
+		}
+		_, quiet := what.quiet[seg.ID]
+		_, quietNext := what.quiet[nextOf(seg.ID)]
+		if r.Match && !quiet && !quietNext {
+			b.p.pieces.add(t, enteredOf(seg.ID), s.doc.Ordinal)
+		}
+		add(t.next.SegmentsBySegment(seg.Slug))
+	}
+	return next
+}
+
+// moveNext puts the person into a segment that is being built or takes them out, and reports whether that changed anything.
+func (b *batch) moveNext(s *subject, seg *definition.Segment, in bool) bool {
+	if b.p.pieces.has(s.t, nextOf(seg.ID), s.doc.Ordinal) == in {
+		return false
+	}
+	if in {
+		b.p.pieces.add(s.t, nextOf(seg.ID), s.doc.Ordinal)
+	} else {
+		b.p.pieces.remove(s.t, nextOf(seg.ID), s.doc.Ordinal)
+		b.p.pieces.remove(s.t, enteredOf(seg.ID), s.doc.Ordinal)
+	}
+	return true
 }
 
 func earlier(a, b int64) int64 {
@@ -195,7 +275,7 @@ func (b *batch) loadHistory(ctx context.Context, tx Tx, docs []*person.Document)
 	heads := map[int64][]int64{}
 	for _, d := range docs {
 		t := b.p.tenants[d.Workspace]
-		if t == nil || d.Gen >= t.Gen {
+		if t == nil || d.Gen >= t.Gen || b.recounted[d.Ref] != nil {
 			continue
 		}
 		for _, n := range d.Named {
@@ -228,32 +308,28 @@ func (b *batch) loadHistory(ctx context.Context, tx Tx, docs []*person.Document)
 	return nil
 }
 
-// catchUp brings a document to the newest definitions: facts of conditions that are new to it from its history,
-// memberships of segments that are, and campaigns that asked for the people who are in their segment already. Entrants
-// are marked as backfilled: "new only" campaigns do not start for them.
+// catchUp brings a document to the newest definitions: facts of conditions that are new to it from its history, memberships that were
+// built since it was written from their bitmaps, and those that are being built by looking.
 func (b *batch) catchUp(s *subject) error {
 	d, t := s.doc, s.t
 	if d.Gen >= t.Gen {
 		return nil
 	}
 	now := max(t.logNow, b.real+t.Clock)
-	for _, n := range d.Named {
-		for _, f := range t.set.FactsOf(n.Name) {
-			if f.Born > d.Gen {
-				d.Facts[s.fact(f.Key)] = segment.Rebuild(f.FactSpec, b.history[historyKey{d.Workspace, n.Seq}])
-			}
-		}
-	}
-	known := t.set.Facts()
-	d.Facts = slices.DeleteFunc(d.Facts, func(f person.Fact) bool { return known[f.Key] == nil })
-	d.Segments = slices.DeleteFunc(d.Segments, func(m person.Membership) bool { return t.set.Segment(m.Segment) == nil })
+	b.recount(s)
 	from := d.Gen
 	d.Gen, s.dirty = t.Gen, true
+	d.Segments = slices.DeleteFunc(d.Segments, func(m person.Membership) bool { return t.set.Segment(m.Segment) == nil })
 	next := int64(0)
+	for _, seg := range t.set.Segments() {
+		if seg.Built <= from {
+			continue
+		}
+		d.Adopt(seg.ID, b.p.pieces.has(t, seg.ID, d.Ordinal), seg.Since)
+	}
 	moved := map[string]bool{}
 	for _, seg := range t.set.Segments() {
-		mentions := slices.ContainsFunc(seg.DependsOn, func(slug string) bool { return moved[slug] })
-		if seg.Manual || seg.Gen <= from && !mentions {
+		if seg.Manual || seg.Built <= from && !slices.ContainsFunc(seg.DependsOn, func(slug string) bool { return moved[slug] }) {
 			continue
 		}
 		r := seg.Condition.Eval(facts{s: s}, now)
@@ -262,44 +338,73 @@ func (b *batch) catchUp(s *subject) error {
 			continue
 		}
 		moved[seg.Slug] = true
-		if err := b.move(s, seg, r.Match, now, "", seg.Condition, false); err != nil {
+		if err := b.move(s, seg, r.Match, now, "", seg.Condition, !b.backfill); err != nil {
 			return err
 		}
 	}
+	if from < t.buildGen() {
+		next = earlier(next, b.lookNext(s, now))
+	}
 	b.arm(s, now, next)
-	for _, c := range t.set.Campaigns() {
-		if c.Started <= from || !c.Trigger.Current || c.Trigger.Segment == "" {
+	if b.backfill {
+		return b.beginCurrent(s, from, moved, now)
+	}
+	return nil
+}
+
+// recount counts for the person what their document has not counted yet, and forgets what nobody asks for any more.
+func (b *batch) recount(s *subject) {
+	d, t := s.doc, s.t
+	if facts := b.recounted[d.Ref]; facts != nil {
+		for _, f := range facts {
+			d.Facts[s.fact(f.Key)] = f
+		}
+	} else {
+		for _, n := range d.Named {
+			for _, f := range t.set.FactsOf(n.Name) {
+				if f.Born > d.Gen {
+					d.Facts[s.fact(f.Key)] = segment.Rebuild(f.FactSpec, b.history[historyKey{d.Workspace, n.Seq}])
+				}
+			}
+		}
+	}
+	known := t.set.Facts()
+	d.Facts = slices.DeleteFunc(d.Facts, func(f person.Fact) bool { return known[f.Key] == nil })
+}
+
+// lookNext evaluates the person for the segments that are being built, for the first time since that began. What the build itself has
+// written about the person already can have changed by time alone: that is an entry like any other.
+func (b *batch) lookNext(s *subject, now int64) (next int64) {
+	written := s.t.asked(s.doc.Ordinal)
+	for _, seg := range s.t.next.Segments() {
+		if !seg.Building {
 			continue
 		}
-		if (facts{s: s}).Member(c.Trigger.Segment) {
-			if err := b.begin(s, c, nil, now); err != nil {
-				return err
-			}
+		r := seg.Condition.Eval(nextFacts{facts{s: s}, &b.p.pieces}, now)
+		next = earlier(next, r.Next)
+		if b.moveNext(s, seg, r.Match) && r.Match && written {
+			b.p.pieces.add(s.t, enteredOf(seg.ID), s.doc.Ordinal)
+		}
+	}
+	return next
+}
+
+// beginCurrent begins campaigns that asked for the people who are in their segment already: those that were started since, and those
+// whose segment the person is in because it is another one now.
+func (b *batch) beginCurrent(s *subject, from int64, moved map[string]bool, now int64) error {
+	for _, c := range s.t.set.Campaigns() {
+		slug := c.Trigger.Segment
+		if !c.Trigger.Current || slug == "" || c.State != journey.Running || c.Started <= from && !moved[slug] || !(facts{s: s}).Member(slug) {
+			continue
+		}
+		if err := b.begin(s, c, nil, now); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// sweepStep brings the next chunk of documents up to date and moves the cursor in the same transaction.
-func (p *partition) sweepStep(ctx context.Context, tx Tx, t *tenant) error {
-	docs, err := tx.PeopleFrom(ctx, t.ID, uint32(t.Sweep), uint32(t.SweepEnd), p.e.o.SweepChunk)
-	if err != nil {
-		return err
-	}
-	b := p.newBatch()
-	if err := b.adopt(ctx, tx, docs); err != nil {
-		return err
-	}
-	if len(docs) < p.e.o.SweepChunk {
-		t.Sweep, t.SweepEnd = 0, 0
-	} else {
-		t.Sweep = int64(docs[len(docs)-1].Ordinal) + 1
-	}
-	b.c.Workspaces = append(b.c.Workspaces, t.Workspace)
-	return b.write(ctx, tx)
-}
-
-var _ segment.Subject = facts{}
+var _, _ segment.Subject = facts{}, nextFacts{}
 
 // begin starts a journey, or traces why it does not start.
 func (b *batch) begin(s *subject, c *journey.Campaign, ev value.Value, now int64) error {

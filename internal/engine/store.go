@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"rapport.example/internal/audience"
 	"rapport.example/internal/definition"
 	"rapport.example/internal/delivery"
 	"rapport.example/internal/event"
@@ -17,6 +18,7 @@ import (
 
 // Store is what the engine needs kept. Every method is safe for concurrent use by different partitions.
 type Store interface {
+	audience.Source
 	// Partitions lists all partitions' ids.
 	Partitions(ctx context.Context) ([]int32, error)
 	// Acquire takes the partition's lease for owner until now+ttl, if it is free, run out, already owner's, or steal is
@@ -56,8 +58,12 @@ type Tx interface {
 	// Counters reads all counters of a workspace by name; missing ones are 0.
 	Counters(ctx context.Context, workspace int64) (map[string]int64, error)
 	// Definitions lists the current, not deleted definitions of a workspace, and with old also every earlier version of
-	// campaigns that journeys may still run on.
+	// campaigns that journeys may still run on. Of segments that are being built the versions that answer meanwhile are there, too.
 	Definitions(ctx context.Context, workspace int64, old bool) ([]definition.Row, error)
+
+	// Builds lists how far segments' memberships are, Counted since when documents count what.
+	Builds(ctx context.Context, workspace int64) ([]definition.Build, error)
+	Counted(ctx context.Context, workspace int64) ([]definition.Counted, error)
 
 	Resolve(ctx context.Context, keys []person.Key) (map[person.Key]uint32, error)
 	People(ctx context.Context, refs []person.Ref) ([]*person.Document, error)
@@ -96,6 +102,8 @@ type Tx interface {
 	Visits(ctx context.Context, anonymous []person.Key) ([]Visit, error)
 	// Forms reads the forms that exist.
 	Forms(ctx context.Context, refs []FormRef) ([]Form, error)
+	// PieceKeys lists the pieces of a workspace's bitmaps whose number is from or higher, by number and piece.
+	PieceKeys(ctx context.Context, workspace, from int64) ([]PieceKey, error)
 	// Pieces reads pieces of segment bitmaps; missing ones are absent from the result.
 	Pieces(ctx context.Context, keys []PieceKey) (map[PieceKey][]byte, error)
 
@@ -144,6 +152,21 @@ type Move struct {
 
 // DeliveryRef names a delivery by number.
 type DeliveryRef struct{ Workspace, ID int64 }
+
+// SegmentRef names a segment, or another bitmap by its number (see bitmaps.go).
+type SegmentRef struct{ Workspace, Segment int64 }
+
+// MovePieces says that a bitmap, all pieces of it, is another from now on.
+type MovePieces struct {
+	SegmentRef
+	To int64
+}
+
+// CountedRow says since when a workspace's documents count an event condition.
+type CountedRow struct {
+	Workspace int64
+	definition.Counted
+}
 
 // PieceKey names a piece of 65,536 ordinals of a segment's membership bitmap.
 type PieceKey struct {
@@ -195,7 +218,14 @@ type Changes struct {
 	PutTimers      []timer.Timer
 	NewDeliveries  []delivery.Delivery // inserted; one that exists for (journey, action, visit) is left as it is
 	PutDeliveries  []delivery.Delivery // replaced by number
-	Pieces         []Piece
+	EarlierTimers  []timer.Timer       // one that is due earlier stays
+	DropPieces     []SegmentRef
+	MovePieces     []MovePieces // after DropPieces
+	Pieces         []Piece      // after MovePieces
+	DropBuilds     []SegmentRef
+	Builds         []definition.Build // inserted, or replaced by segment
+	DropCounted    []CountedRow
+	PutCounted     []CountedRow
 	Definitions    []definition.Row // a new version; the earlier current one of the same id stops being current
 	PutForms       []Form
 	DropObjects    []ObjectRef // with their relationships and what waits for visitors

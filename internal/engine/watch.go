@@ -2,6 +2,18 @@ package engine
 
 // touch notes whom the transaction under way changes.
 func (p *partition) touch(c *Changes) {
+	if j := p.job; j != nil {
+		for _, d := range c.PutPeople {
+			if d.Workspace == j.workspace {
+				j.touched.Add(d.Ordinal)
+			}
+		}
+		for _, d := range c.DropPeople {
+			if d.Workspace == j.workspace {
+				j.touched.Add(d.Ordinal)
+			}
+		}
+	}
 	if p.e.o.People == nil {
 		return
 	}

@@ -91,5 +91,6 @@ func (c *Changes) empty() bool {
 		len(c.DropTimers) == 0 && len(c.PutTimers) == 0 && len(c.NewDeliveries) == 0 && len(c.PutDeliveries) == 0 && len(c.Pieces) == 0 &&
 		len(c.Definitions) == 0 && len(c.PutForms) == 0 && len(c.PutObjects) == 0 && len(c.DropObjects) == 0 && len(c.PutRelations) == 0 && len(c.DropRelations) == 0 &&
 		len(c.DropVisits) == 0 && len(c.EventIDs) == 0 && len(c.Requests) == 0 && len(c.Suppress) == 0 && len(c.Unmailable) == 0 && len(c.Unsuppress) == 0 &&
-		len(c.EarlyOptouts) == 0 && len(c.DropOptouts) == 0 && len(c.PutOptouts) == 0
+		len(c.EarlierTimers) == 0 && len(c.DropPieces) == 0 && len(c.MovePieces) == 0 && len(c.DropBuilds) == 0 && len(c.Builds) == 0 &&
+		len(c.DropCounted) == 0 && len(c.PutCounted) == 0 && len(c.EarlyOptouts) == 0 && len(c.DropOptouts) == 0 && len(c.PutOptouts) == 0
 }

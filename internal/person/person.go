@@ -5,6 +5,7 @@ package person
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -266,6 +267,17 @@ func (d *Document) Member(segment int64) (since int64, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// Adopt makes the person a member of a segment, or not, without a trace: since is kept if the person was one already.
+func (d *Document) Adopt(segment int64, in bool, since int64) {
+	i := slices.IndexFunc(d.Segments, func(m Membership) bool { return m.Segment == segment })
+	switch {
+	case in && i < 0:
+		d.Segments = append(d.Segments, Membership{Segment: segment, Since: since})
+	case !in && i >= 0:
+		d.Segments = slices.Delete(d.Segments, i, i+1)
+	}
 }
 
 // Fact returns what is known about an event condition; the zero Fact if it never happened.

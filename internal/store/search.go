@@ -90,6 +90,8 @@ type search struct {
 	page  []*person.Document
 	keys  map[person.Key]uint32 // of the filter's identifiers those that find somebody
 
+	bits map[pieceOf]*roaring.Bitmap // of the filter's segments, those that people who are looked at lie in
+
 	needles [][]byte // what documents of people who meet the filter hold
 }
 
@@ -139,7 +141,7 @@ func (s *search) look(ref person.Ref, stored []byte) error {
 	if err != nil {
 		return err
 	}
-	if s.f.Match(filter.Person{Document: d}) {
+	if s.f.Match(judged{filter.Person{Document: d}, s.bits}) {
 		if len(s.page) == s.limit {
 			return errEnough
 		}
@@ -149,10 +151,26 @@ func (s *search) look(ref person.Ref, stored []byte) error {
 	return nil
 }
 
+// judged is a person in the segments that bitmaps say: a document may not know of all that was built since it was written.
+type judged struct {
+	filter.Person
+	bits map[pieceOf]*roaring.Bitmap
+}
+
+// Member is part of filter.Subject.
+func (j judged) Member(segment int64) bool {
+	b := j.bits[pieceOf{segment, int64(j.Ordinal >> pieceBits)}]
+	return b != nil && b.Contains(j.Ordinal&(1<<pieceBits-1))
+}
+
 // scan looks at everybody, in runs that grow: a run is read to its end, though the page may be full before.
 func (s *search) scan(ctx context.Context) error {
 	const sql = `SELECT ` + personColumns + ` FROM people p WHERE p.workspace = $1 AND p.person > $2 ORDER BY p.person LIMIT $3`
 	const most = 2000
+	var err error
+	if s.bits, err = s.pieces(ctx, 0, 1<<pieceBits); err != nil {
+		return err
+	}
 	for run := min(s.limit+1, most); ; run = min(4*run, most) {
 		n := 0
 		err := s.q.query(ctx, sql, []any{s.ws, int64(s.after), int64(run)}, func(r row) error {
@@ -188,6 +206,7 @@ func (s *search) narrow(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		s.bits = bits
 		for piece := low; piece < min(low+step, last+1); piece++ {
 			who, _ := s.candidates(s.f, piece, bits)
 			if err := s.lookAt(ctx, piece, who); err != nil {
@@ -253,6 +272,9 @@ type pieceOf struct{ segment, piece int64 }
 
 // pieces reads the filter's segments from piece low to before high.
 func (s *search) pieces(ctx context.Context, low, high int64) (map[pieceOf]*roaring.Bitmap, error) {
+	if s.f == nil {
+		return nil, nil
+	}
 	const sql = `WITH k (workspace, segment, low, high) AS ({rows})
 		SELECT p.segment, p.piece, p.bits FROM k CROSS JOIN segment_pieces p
 		WHERE p.workspace = k.workspace AND p.segment = k.segment AND p.piece >= k.low AND p.piece < k.high`

@@ -31,13 +31,15 @@ func (t *tx) Counters(ctx context.Context, ws int64) (map[string]int64, error) {
 }
 
 // Definitions lists the current, not deleted definitions of a workspace, and with old also every earlier, not deleted
-// version of campaigns, by kind, id and version.
+// version of campaigns, by kind, id and version; of segments that are being built the version that answers meanwhile as well.
 func (t *tx) Definitions(ctx context.Context, ws int64, old bool) ([]definition.Row, error) {
-	const sql = `SELECT ` + definitionColumns + ` FROM definitions
-		WHERE workspace = $1 AND NOT deleted AND (current OR ($2 AND kind = 'campaigns'))
-		ORDER BY kind, id, version`
-	return list(ctx, t.c, sql, []any{ws, old}, scanDefinition)
+	return list(ctx, t.c, definitionsSQL, []any{ws, old}, scanDefinition)
 }
+
+const definitionsSQL = `SELECT ` + definitionColumns + ` FROM definitions d
+	WHERE workspace = $1 AND NOT deleted AND (current OR ($2 AND kind = 'campaigns') OR (kind = 'segments' AND EXISTS (
+		SELECT 1 FROM segment_builds b WHERE b.workspace = d.workspace AND b.segment = d.id AND b.live = d.version AND b.state <> 5)))
+	ORDER BY kind, id, version`
 
 // Timers lists up to limit timers of a workspace due at or before until, by due time, then person, kind, ref.
 func (t *tx) Timers(ctx context.Context, ws, until int64, limit int) ([]timer.Timer, error) {
@@ -123,11 +125,8 @@ func (t *tx) Suppressed(ctx context.Context, ws int64, hashes [][]byte) (map[str
 
 // Pieces reads pieces of segment bitmaps; missing ones are absent from the result.
 func (t *tx) Pieces(ctx context.Context, keys []engine.PieceKey) (map[engine.PieceKey][]byte, error) {
-	const sql = `WITH k (workspace, segment, piece) AS ({rows})
-		SELECT s.workspace, s.segment, s.piece, s.bits FROM k CROSS JOIN segment_pieces s
-		WHERE s.workspace = k.workspace AND s.segment = k.segment AND s.piece = k.piece`
 	out := make(map[engine.PieceKey][]byte, len(keys))
-	err := t.c.querySet(ctx, sql, pieceKeys(keys), func(r row) error {
+	err := t.c.querySet(ctx, piecesSQL, pieceKeys(keys), func(r row) error {
 		var k engine.PieceKey
 		var piece int64
 		var bits []byte
@@ -138,6 +137,10 @@ func (t *tx) Pieces(ctx context.Context, keys []engine.PieceKey) (map[engine.Pie
 	})
 	return out, err
 }
+
+const piecesSQL = `WITH k (workspace, segment, piece) AS ({rows})
+	SELECT s.workspace, s.segment, s.piece, s.bits FROM k CROSS JOIN segment_pieces s
+	WHERE s.workspace = k.workspace AND s.segment = k.segment AND s.piece = k.piece`
 
 func pieceKeys(keys []engine.PieceKey) set {
 	return set{

@@ -25,7 +25,7 @@ func (t *tx) Write(ctx context.Context, c *engine.Changes) error {
 	var all []bulk
 	for _, part := range [...]func(*engine.Changes) []bulk{
 		workspaceBulk, keyBulk, func(*engine.Changes) []bulk { return peopleBulk(docs, blobs) }, nobodysBulk, historyBulk,
-		journeyBulk, timerBulk, dropPeopleBulk, dropArchivesBulk, deliveryBulk, pieceBulk, definitionBulk, formBulk, objectBulk, requestBulk, unmailableBulk, suppressBulk,
+		journeyBulk, timerBulk, earlierBulk, dropPeopleBulk, dropArchivesBulk, deliveryBulk, buildBulk, pieceBulk, definitionBulk, formBulk, objectBulk, requestBulk, unmailableBulk, suppressBulk,
 		moveBulk, optoutBulk, dropBulk,
 	} {
 		for _, b := range part(c) {

@@ -142,6 +142,9 @@ func (p *pages) person(_ http.ResponseWriter, r *http.Request, f *frame) (string
 }
 
 func (p *pages) memberships(r *http.Request, f *frame, data *personData) error {
+	if err := p.s.o.Store.Memberships(r.Context(), f.Workspace.ID, data.Doc); err != nil {
+		return err
+	}
 	rows, err := p.s.o.Store.CurrentDefinitions(r.Context(), f.Workspace.ID, definition.Segments)
 	if err != nil {
 		return err

@@ -51,6 +51,8 @@ type People interface {
 	app.Timelines
 	// FindPerson is nil if the identifier finds nobody.
 	FindPerson(ctx context.Context, workspace int64, by person.Identifier) (*person.Document, error)
+	// Memberships brings Segments of people's documents, all of one workspace, up to what was built since these were written.
+	Memberships(ctx context.Context, workspace int64, docs ...*person.Document) error
 	// ReadPeople reads the people who exist, by ordinal.
 	ReadPeople(ctx context.Context, workspace int64, ordinals []uint32) (map[uint32]*person.Document, error)
 	// Rejections lists up to limit activities that say what was accepted and not applied, newest first, from sequence from

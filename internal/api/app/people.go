@@ -193,6 +193,9 @@ func (s *surface) segmentsOf(c *api.Call) error {
 	if err != nil {
 		return err
 	}
+	if err := s.o.Store.Memberships(c.R.Context(), c.Workspace, d); err != nil {
+		return err
+	}
 	rows, err := s.o.Store.CurrentDefinitions(c.R.Context(), c.Workspace, definition.Segments)
 	if err != nil {
 		return err

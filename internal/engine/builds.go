@@ -1,0 +1,420 @@
+package engine
+
+import (
+	"context"
+	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"rapport.example/internal/definition"
+	"rapport.example/internal/journey"
+	"rapport.example/internal/person"
+	"rapport.example/internal/timer"
+	"rapport.example/internal/workspace"
+)
+
+// A build brings everybody to new definitions (ADR 11). From the op on that saves them, people who change are evaluated for what is
+// built as well as for what answers. Everybody else is evaluated by a job that reads documents beside the owner, a range of ordinals
+// at a time; the owner takes over what it found, but for those who have changed meanwhile. The last range done, what was built takes
+// the old one's place in one transaction. Ranges that are done are remembered with the workspace, so a build goes on after a crash.
+
+// building lists the segments that are being built, by number.
+func (t *tenant) building() []definition.Build {
+	if t.next == t.set {
+		return nil
+	}
+	var out []definition.Build
+	for _, b := range t.builds {
+		if b.State != definition.Finished {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// buildGen is the generation from which on documents are evaluated for what is being built, 0 if nothing is.
+func (t *tenant) buildGen() (gen int64) {
+	for _, b := range t.building() {
+		gen = max(gen, b.Gen)
+	}
+	return gen
+}
+
+// phase is how far the build is that the workspace's cursor is of.
+func (t *tenant) phase() definition.BuildState {
+	for _, b := range t.building() {
+		return b.State
+	}
+	return definition.Finished
+}
+
+// asked reports whether the build under way has written about the person, if they have not changed since.
+func (t *tenant) asked(ordinal uint32) bool {
+	return t.phase() == definition.AskPeople && int64(ordinal) < t.Sweep
+}
+
+// loadBuilds reads what a tenant knows of builds and compiles its definitions.
+func (t *tenant) loadBuilds(ctx context.Context, tx Tx) error {
+	var err error
+	if t.rows, err = tx.Definitions(ctx, t.ID, true); err != nil {
+		return err
+	}
+	if t.builds, err = tx.Builds(ctx, t.ID); err != nil {
+		return err
+	}
+	if t.counted, err = tx.Counted(ctx, t.ID); err != nil {
+		return err
+	}
+	if t.set, t.next, err = definition.CompileBuilding(t.rows, t.builds, t.counted); err != nil {
+		return err
+	}
+	keys, err := tx.PieceKeys(ctx, t.ID, toBeginFrom)
+	if err != nil {
+		return err
+	}
+	t.begin = map[int64][]PieceKey{}
+	for _, k := range keys {
+		c := k.Segment - toBeginFrom
+		t.begin[c] = append(t.begin[c], k)
+	}
+	return nil
+}
+
+// job evaluates a range of people beside the owner. Its results are read once done is closed.
+type job struct {
+	workspace int64
+	gen       int64 // documents of this generation or later are evaluated already
+	defined   int64 // generation of the definitions that it knows
+	counting  bool  // only what documents have not counted is wanted
+	from, to  uint32
+	touched   *roaring.Bitmap // people whom the owner has changed since the job began
+	cancel    context.CancelFunc
+	done      chan struct{}
+
+	err     error
+	facts   []recounted
+	members map[int64]*roaring.Bitmap // by segment
+	moments []timer.Timer
+	armed   int // moments that are written
+	counted int // facts that are
+}
+
+// recounted is what a job has counted for one person.
+type recounted struct {
+	person uint32
+	facts  []person.Fact
+}
+
+// How many people one job looks at: documents with their history take more memory.
+const (
+	countRange = 1 << 13
+	askRange   = 1 << pieceBits
+)
+
+// build gives builds their turn. While frames come in it takes a quarter of the writer's time at most.
+func (p *partition) build(ctx context.Context) error {
+	now := p.e.o.Now()
+	if p.last > 0 && now.Before(p.rest) || now.Before(p.retry) {
+		return nil
+	}
+	if p.job == nil {
+		for _, t := range p.tenants {
+			if t.Sweep != 0 {
+				return p.startJob(ctx, t)
+			}
+		}
+		return nil
+	}
+	select {
+	case <-p.job.done:
+	default:
+		return nil
+	}
+	t := p.tenants[p.job.workspace]
+	if t == nil || t.Gen != p.job.defined || t.buildGen() != p.job.gen || t.Sweep != int64(p.job.from) {
+		p.dropJob()
+		return nil
+	}
+	if err := p.job.err; err != nil {
+		p.dropJob()
+		p.log.Warn("a segment's build could not read, it will be tried again", "error", err)
+		p.retry = now.Add(idleWait)
+		return nil
+	}
+	err := p.transact(ctx, func(tx Tx) error { return p.takeOver(ctx, tx, t, p.job) })
+	if took := p.e.o.Now().Sub(now); err == nil {
+		p.rest = now.Add(4 * took)
+	}
+	return err
+}
+
+// dropJob ends the job under way and waits for it.
+func (p *partition) dropJob() {
+	if p.job != nil {
+		p.job.cancel()
+		<-p.job.done
+		p.job = nil
+	}
+}
+
+// startJob begins with the next range. The first of a phase says so, so that everybody can see it.
+func (p *partition) startJob(ctx context.Context, t *tenant) error {
+	phase := t.phase()
+	if phase == definition.Finished { // a sweep of an earlier program, or its segments are gone
+		return p.transact(ctx, func(tx Tx) error {
+			t.Sweep, t.SweepEnd = 0, 0
+			b := p.newBatch()
+			b.c.Workspaces = []workspace.Workspace{t.Workspace}
+			return b.write(ctx, tx)
+		})
+	}
+	if phase == definition.EventsQueued || phase == definition.PeopleQueued {
+		return p.transact(ctx, func(tx Tx) error { return p.setPhase(ctx, tx, t, phase+1) })
+	}
+	j := &job{
+		workspace: t.ID, gen: t.buildGen(), defined: t.Gen, counting: phase == definition.CountEvents, from: uint32(t.Sweep), //nolint:gosec // ordinals
+		touched: roaring.New(), done: make(chan struct{}), members: map[int64]*roaring.Bitmap{},
+	}
+	size := uint32(askRange)
+	if j.counting {
+		size = countRange
+	}
+	j.to = uint32(min(t.SweepEnd, int64(j.from/size+1)*int64(size))) //nolint:gosec // ordinals
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	j.cancel = cancel
+	p.job = j
+	next, now := t.next, max(t.logNow, t.Now(p.e.o.Now()))
+	go func() {
+		defer close(j.done)
+		j.err = guard(func() error { return j.run(run, p.e.o.Store, next, now) })
+	}()
+	return nil
+}
+
+func (p *partition) setPhase(ctx context.Context, tx Tx, t *tenant, to definition.BuildState) error {
+	b := p.newBatch()
+	for i := range t.builds {
+		if x := &t.builds[i]; x.State != definition.Finished {
+			x.State = to
+			b.c.Builds = append(b.c.Builds, *x)
+		}
+	}
+	b.c.Workspaces = []workspace.Workspace{t.Workspace}
+	return b.write(ctx, tx)
+}
+
+// takeOver writes what a job has found, a part of it a transaction.
+func (p *partition) takeOver(ctx context.Context, tx Tx, t *tenant, j *job) error {
+	b := p.newBatch()
+	switch {
+	case j.counted < len(j.facts):
+		return p.takeFacts(ctx, tx, t, j)
+	case j.armed < len(j.moments):
+		n := min(len(j.moments), j.armed+p.armStep())
+		for _, m := range j.moments[j.armed:n] {
+			if !j.touched.Contains(m.Person) {
+				b.c.EarlierTimers = append(b.c.EarlierTimers, m)
+				t.timer = earlier(t.timer, m.Due)
+			}
+		}
+		j.armed = n
+		return b.write(ctx, tx)
+	}
+	if !j.counting {
+		if err := p.takeMembers(ctx, tx, t, j); err != nil {
+			return err
+		}
+	}
+	t.Sweep = int64(j.to)
+	p.job = nil
+	switch {
+	case t.Sweep < t.SweepEnd:
+	case j.counting:
+		t.Sweep = 1
+		return p.setPhase(ctx, tx, t, definition.PeopleQueued)
+	default:
+		return p.flip(ctx, tx, b, t)
+	}
+	b.c.Workspaces = []workspace.Workspace{t.Workspace}
+	return b.write(ctx, tx)
+}
+
+// armStep is how many timers one transaction arms: few while frames come in.
+func (p *partition) armStep() int {
+	if p.last > 0 {
+		return 1000
+	}
+	return 10_000
+}
+
+// takeFacts writes documents whose history was counted, and evaluates them.
+func (p *partition) takeFacts(ctx context.Context, tx Tx, t *tenant, j *job) error {
+	b := p.newBatch()
+	b.recounted = map[person.Ref][]person.Fact{}
+	n := min(len(j.facts), j.counted+p.e.o.SweepChunk)
+	var refs []person.Ref
+	for _, r := range j.facts[j.counted:n] {
+		if !j.touched.Contains(r.person) {
+			ref := person.Ref{Workspace: t.ID, Ordinal: r.person}
+			refs = append(refs, ref)
+			b.recounted[ref] = r.facts
+		}
+	}
+	j.counted = n
+	if len(refs) == 0 {
+		return nil
+	}
+	docs, err := tx.People(ctx, refs)
+	if err != nil {
+		return err
+	}
+	if err := b.adopt(ctx, tx, docs); err != nil {
+		return err
+	}
+	return b.write(ctx, tx)
+}
+
+// takeMembers joins what the job has found to the bitmaps that are being built.
+func (p *partition) takeMembers(ctx context.Context, tx Tx, t *tenant, j *job) error {
+	if err := p.pieces.want(ctx, tx, t, j.from, j.to-1); err != nil {
+		return err
+	}
+	for _, x := range t.building() {
+		if m := j.members[x.Segment]; m != nil {
+			m.AndNot(j.touched)
+			for it := m.Iterator(); it.HasNext(); {
+				p.pieces.add(t, nextOf(x.Segment), it.Next())
+			}
+		}
+	}
+	return nil
+}
+
+// flip makes what was built the membership that answers.
+func (p *partition) flip(ctx context.Context, tx Tx, b *batch, t *tenant) error {
+	now := max(t.logNow, b.real+t.Clock)
+	t.Gen++
+	t.Sweep, t.SweepEnd = 0, 0
+	if err := b.write(ctx, tx); err != nil { // the last pieces, before they change their names
+		return err
+	}
+	b = p.newBatch()
+	var numbers []int64
+	for i := range t.builds {
+		x := &t.builds[i]
+		if x.State == definition.Finished {
+			continue
+		}
+		if err := p.entrants(ctx, tx, t, x); err != nil {
+			return err
+		}
+		x.State, x.Live, x.Built, x.Since = definition.Finished, 0, t.Gen, now
+		b.c.Builds = append(b.c.Builds, *x)
+		b.c.DropPieces = append(b.c.DropPieces, SegmentRef{t.ID, x.Segment}, SegmentRef{t.ID, enteredOf(x.Segment)})
+		b.c.MovePieces = append(b.c.MovePieces, MovePieces{SegmentRef{t.ID, nextOf(x.Segment)}, x.Segment})
+		numbers = append(numbers, x.Segment, nextOf(x.Segment), enteredOf(x.Segment))
+	}
+	b.c.Workspaces = []workspace.Workspace{t.Workspace}
+	if err := b.write(ctx, tx); err != nil {
+		return err
+	}
+	p.pieces.forget(t.ID, numbers...)
+	return t.loadBuilds(ctx, tx)
+}
+
+// entrants notes who is to begin campaigns of a segment that was built: those who are in it and were not before, if the campaign
+// wants people who are there already, and else of them those who have entered since the build began. A campaign that was started
+// meanwhile and wants them has everybody.
+func (p *partition) entrants(ctx context.Context, tx Tx, t *tenant, x *definition.Build) error {
+	for _, c := range t.next.Campaigns() {
+		seg := t.next.SegmentBySlug(c.Trigger.Segment)
+		if c.State != journey.Running || seg == nil || seg.ID != x.Segment {
+			continue
+		}
+		err := p.eachPiece(ctx, tx, t, []int64{x.Segment, nextOf(x.Segment), enteredOf(x.Segment)}, func(n uint32, bits []*roaring.Bitmap) {
+			who := bits[1].Clone()
+			if !c.Trigger.Current {
+				who.And(bits[2])
+			}
+			if !c.Trigger.Current || c.Started < x.Began {
+				who.AndNot(bits[0])
+			}
+			p.pieces.put(PieceKey{t.ID, toBegin(c.ID), n}, who)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachPiece shows the pieces of some bitmaps, one range of ordinals after the other.
+func (p *partition) eachPiece(ctx context.Context, tx Tx, t *tenant, numbers []int64, each func(n uint32, bits []*roaring.Bitmap)) error {
+	for n := range uint32(t.counters["person"]>>pieceBits) + 1 { //nolint:gosec // ordinals
+		keys := make([]PieceKey, len(numbers))
+		for i, number := range numbers {
+			keys[i] = PieceKey{t.ID, number, n}
+		}
+		if err := p.pieces.read(ctx, tx, slices.Clone(keys)); err != nil {
+			return err
+		}
+		bits := make([]*roaring.Bitmap, len(keys))
+		for i, k := range keys {
+			bits[i] = p.pieces.bits[k]
+		}
+		each(n, bits)
+	}
+	return nil
+}
+
+// beginStep is how many people begin a campaign in one transaction.
+const beginStep = 200
+
+// beginning begins campaigns for those who are in their segment without having entered it lately.
+func (p *partition) beginning(ctx context.Context) error {
+	if p.last > 0 && p.e.o.Now().Before(p.rest) {
+		return nil
+	}
+	for _, t := range p.tenants {
+		for id, keys := range t.begin {
+			return p.transact(ctx, func(tx Tx) error { return p.beginSome(ctx, tx, t, id, keys[0]) })
+		}
+	}
+	return nil
+}
+
+func (p *partition) beginSome(ctx context.Context, tx Tx, t *tenant, campaign int64, k PieceKey) error {
+	if err := p.pieces.read(ctx, tx, []PieceKey{k}); err != nil {
+		return err
+	}
+	var refs []person.Ref
+	for it := p.pieces.bits[k].Iterator(); it.HasNext() && len(refs) < beginStep; {
+		refs = append(refs, person.Ref{Workspace: t.ID, Ordinal: k.Piece<<pieceBits | it.Next()})
+	}
+	b := p.newBatch()
+	docs, err := tx.People(ctx, refs)
+	if err != nil {
+		return err
+	}
+	if err := b.adopt(ctx, tx, docs); err != nil {
+		return err
+	}
+	c := t.set.Campaign(campaign, 0)
+	now := max(t.logNow, b.real+t.Clock)
+	for _, ref := range refs {
+		p.pieces.remove(t, k.Segment, ref.Ordinal)
+		s := b.people[ref]
+		if s == nil || c == nil || c.State != journey.Running || !(facts{s: s}).Member(c.Trigger.Segment) {
+			continue
+		}
+		if err := b.begin(s, c, nil, now); err != nil {
+			return err
+		}
+	}
+	if p.pieces.bits[k].IsEmpty() {
+		if t.begin[campaign] = t.begin[campaign][1:]; len(t.begin[campaign]) == 0 {
+			delete(t.begin, campaign)
+		}
+	}
+	return b.write(ctx, tx)
+}

@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"golang.org/x/sync/errgroup"
+
+	"rapport.example/internal/audience"
+	"rapport.example/internal/definition"
+	"rapport.example/internal/segment"
+	"rapport.example/internal/timer"
+)
+
+// run looks at the job's people as they are stored now.
+func (j *job) run(ctx context.Context, src audience.Source, set *definition.Set, now int64) error {
+	var segments []*definition.Segment
+	var trees []*segment.Node
+	for _, seg := range set.Segments() {
+		if seg.Building {
+			segments = append(segments, seg)
+			trees = append(trees, seg.Condition)
+		}
+	}
+	members, err := j.membersOf(ctx, src, set, segments)
+	if err != nil {
+		return err
+	}
+	halves := [2]*half{{}, {}}
+	middle := j.from + (j.to-j.from)/2
+	g, ctx := errgroup.WithContext(ctx)
+	for i, h := range halves {
+		from, to := [2]uint32{j.from, middle}[i], [2]uint32{middle, j.to}[i]
+		h.job, h.segments, h.now, h.in, h.members = j, segments, now, map[string]bool{}, make([]*roaring.Bitmap, len(segments))
+		for k := range h.members {
+			h.members[k] = roaring.New()
+		}
+		g.Go(func() error {
+			if j.counting {
+				return audience.Recount(ctx, src, j.workspace, set, from, to, h.recounted)
+			}
+			return audience.Scan(ctx, src, j.workspace, set, trees, members, from, to, h.look)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, h := range halves {
+		for k, seg := range segments {
+			if j.members[seg.ID] == nil {
+				j.members[seg.ID] = roaring.New()
+			}
+			j.members[seg.ID].Or(h.members[k])
+		}
+		j.facts = append(j.facts, h.facts...)
+		j.moments = append(j.moments, h.moments...)
+	}
+	slices.SortFunc(j.facts, func(a, b recounted) int { return cmp.Compare(a.person, b.person) })
+	slices.SortFunc(j.moments, func(a, b timer.Timer) int { return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.Person, b.Person)) })
+	return nil
+}
+
+// membersOf reads the segments that those which are built refer to, but for these themselves.
+func (j *job) membersOf(ctx context.Context, src audience.Source, set *definition.Set, segments []*definition.Segment) (map[string]*roaring.Bitmap, error) {
+	out := map[string]*roaring.Bitmap{}
+	for _, seg := range segments {
+		for _, slug := range seg.DependsOn {
+			other := set.SegmentBySlug(slug)
+			if other.Building || out[slug] != nil {
+				continue
+			}
+			m, err := src.Membership(ctx, j.workspace, other.ID)
+			if err != nil {
+				return nil, err
+			}
+			out[slug] = m
+		}
+	}
+	return out, nil
+}
+
+// half is one of the two ranges that a job reads beside each other.
+type half struct {
+	job      *job
+	segments []*definition.Segment
+	now      int64
+	in       map[string]bool // of the person at hand
+
+	members []*roaring.Bitmap
+	facts   []recounted
+	moments []timer.Timer
+}
+
+func (h *half) recounted(p *audience.Person) error {
+	if p.Gen() < h.job.gen {
+		h.facts = append(h.facts, recounted{p.Ordinal(), p.Recounted()})
+	}
+	return nil
+}
+
+func (h *half) look(p *audience.Person) error {
+	if p.Gen() >= h.job.gen {
+		return nil
+	}
+	next := int64(0)
+	clear(h.in)
+	in := h.in
+	for i, seg := range h.segments {
+		r := seg.Condition.Eval(asked{p, in}, h.now)
+		next = earlier(next, r.Next)
+		if in[seg.Slug] = r.Match; r.Match {
+			h.members[i].Add(p.Ordinal())
+		}
+	}
+	if next != 0 && (p.Due() == 0 || next < p.Due()) {
+		h.moments = append(h.moments, timer.Timer{Workspace: h.job.workspace, Person: p.Ordinal(), Kind: timer.Segment, Due: max(next, h.now+1)})
+	}
+	return nil
+}
+
+// asked is a person who is in segments that are being built.
+type asked struct {
+	*audience.Person
+	in map[string]bool
+}
+
+// Member is part of segment.Subject.
+func (a asked) Member(slug string) bool {
+	if in, building := a.in[slug]; building {
+		return in
+	}
+	return a.Person.Member(slug)
+}
+
+var _ segment.Subject = asked{}
