@@ -290,8 +290,8 @@ func (c *mcpCmd) Run(ctx context.Context, a *app) error {
 	config := config.Serve{LogLevel: "warn"}
 	o := mcp.Options{
 		Secret: []byte(id.Secret(32)), Version: version(), Logger: logger(a, &config), Now: time.Now,
-		Operations: server.Operations(),
-		Select:     mcp.Selection{Toolsets: c.Toolsets, Tools: c.Tools, Exclude: c.Exclude, ReadOnly: c.ReadOnly},
+		Operations: server.Operations(), Docs: server.Pages(),
+		Select: mcp.Selection{Toolsets: c.Toolsets, Tools: c.Tools, Exclude: c.Exclude, ReadOnly: c.ReadOnly},
 	}
 	switch {
 	case c.Connection == "customerio":

@@ -22,6 +22,8 @@ type Client struct {
 	o    ClientOptions
 	http *http.Client
 	gov  *governor
+	// paged is called after each page of a long count; nil = nobody listens.
+	paged func()
 }
 
 // ClientOptions says where the APIs are and what opens them.

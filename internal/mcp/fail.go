@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -61,6 +62,8 @@ func told(err error) error {
 	var t *toolError
 	var a *APIError
 	switch {
+	case err == nil:
+		return nil
 	case errors.As(err, &t):
 		return t
 	case errors.As(err, &a):
@@ -73,7 +76,7 @@ func told(err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return &toolError{Code: "upstream_timeout", Message: "the call took too long", Retryable: true}
 	}
-	return err
+	return &toolError{Code: "upstream_error", Message: "the tool failed: " + clean(err.Error())}
 }
 
 // explain is a middleware that gives a failed call its text, a first line CODE: sentence and then what to do, and the
@@ -90,7 +93,9 @@ func explain(next sdk.MethodHandler) sdk.MethodHandler {
 		}
 		var t *toolError
 		if !errors.As(call.GetError(), &t) {
-			t = unfit(call.GetError())
+			if t = unfit(call.GetError()); t == nil {
+				return res, nil
+			}
 		}
 		text := t.Error()
 		if t.Hint != "" {
@@ -113,12 +118,12 @@ var (
 	unfitType    = regexp.MustCompile(`type: (?s:.*), want "([a-z]+)"`)
 )
 
-// unfit is the refusal of arguments that do not fit a tool's schema, in words that hold nothing of the arguments.
+// unfit is the refusal of arguments that do not fit a tool's schema, in words that hold nothing of the arguments; nil if err is none.
 func unfit(err error) *toolError {
 	t := &toolError{Code: "invalid_input", Hint: "the tool's input schema says what it takes"}
-	if err == nil {
-		t.Message = "the tool failed"
-		return t
+	var wrong *json.UnmarshalTypeError
+	if err == nil || !strings.HasPrefix(err.Error(), "validating ") && !errors.As(err, &wrong) {
+		return nil
 	}
 	why := err.Error()
 	field := ""

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"rapport.example/internal/audit"
@@ -57,29 +58,47 @@ func outline(path string) string {
 	return strings.Join(parts, "/")
 }
 
-// audited is a middleware that records every tool call, also those that were refused before a tool saw them. A call that could
-// not be recorded fails, though what it did stays done.
+// readResource is what the record calls a read of a resource; the URI's family is kept of it, not whom it names.
+const readResource = "resources/read"
+
+// audited is a middleware that records every tool call, also those that were refused before a tool saw them, and every read of a
+// resource. A call that could not be recorded fails, though what it did stays done.
 func (s *Server) audited(next sdk.MethodHandler) sdk.MethodHandler {
 	return func(ctx context.Context, method string, req sdk.Request) (sdk.Result, error) {
-		q, ok := req.(*sdk.CallToolRequest)
-		if !ok || method != "tools/call" {
+		var e audit.Entry
+		switch q := req.(type) {
+		case *sdk.CallToolRequest:
+			e.Tool, e.Client = clean(q.Params.Name), program(q.ClientInfo())
+			e.Tool = e.Tool[:min(len(e.Tool), 100)]
+			e.Digest, e.Arguments = arguments(q.Params.Arguments)
+		case *sdk.ReadResourceRequest:
+			e.Tool, e.Client = readResource, program(q.ClientInfo())
+			e.Digest, _ = arguments(json.RawMessage(q.Params.URI))
+			e.Arguments = map[string]any{"resource": familyOf(q.Params.URI)}
+		default:
 			return next(ctx, method, req)
 		}
 		began := s.o.Now()
-		r := &record{id: id.New(began)}
+		e.At, e.ID, e.Scopes = began.UnixMilli(), id.New(began), s.scopes(ctx)
+		r := &record{id: e.ID}
 		res, err := next(context.WithValue(ctx, recordKey{}, r), method, req)
-		e := audit.Entry{
-			At: began.UnixMilli(), ID: r.id, Tool: clean(q.Params.Name), Client: program(q.ClientInfo()), Scopes: s.scopes(ctx), Calls: r.calls,
-			Took: s.o.Now().Sub(began).Milliseconds(),
-		}
-		e.Tool = e.Tool[:min(len(e.Tool), 100)]
-		e.Digest, e.Arguments = arguments(q.Params.Arguments)
+		e.Calls, e.Took = r.calls, s.o.Now().Sub(began).Milliseconds()
 		e.Outcome, e.Rule = outcome(res, err)
 		if kept := s.keep(ctx, &e); kept != nil && err == nil {
 			return nil, kept
 		}
 		return res, err
 	}
+}
+
+// familyOf is the beginning of a URI that says what kind of thing it is, like cio://people.
+func familyOf(uri string) string {
+	for _, f := range []string{"cio://workspace", "cio://schema", "cio://people", "cio://messages", "cio://deliveries", "cio://docs", "services", "skill"} {
+		if strings.HasPrefix(uri, f+"/") || strings.HasPrefix(uri, f+":") || uri == f {
+			return f
+		}
+	}
+	return "unknown"
 }
 
 // arguments are the digest of what came and what is kept of it.
@@ -103,6 +122,17 @@ func program(i *sdk.Implementation) string {
 
 // outcome says how a call ended, and which field or rule stood in its way.
 func outcome(res sdk.Result, err error) (code, rule string) {
+	if _, read := res.(*sdk.ReadResourceResult); read && err == nil {
+		return "ok", ""
+	}
+	if w := (*jsonrpc.Error)(nil); errors.As(err, &w) && w.Data != nil {
+		var why struct {
+			Code string `json:"code"`
+		}
+		if json.Unmarshal(w.Data, &why) == nil && why.Code != "" {
+			return why.Code, ""
+		}
+	}
 	call, ok := res.(*sdk.CallToolResult)
 	switch {
 	case err != nil || !ok || call == nil:

@@ -72,7 +72,7 @@ func declare[In, Out any](s *Server, d spec, h handler[In, Out]) error {
 	if d.readOnly == yes {
 		t.Title = "" // titles are for the question whether the agent may do this; reads are seldom asked about
 	}
-	run := func(ctx context.Context, _ *sdk.CallToolRequest, in In) (*sdk.CallToolResult, Out, error) {
+	run := func(ctx context.Context, req *sdk.CallToolRequest, in In) (*sdk.CallToolResult, Out, error) {
 		var zero Out
 		if err := s.need(ctx, d.scope); err != nil {
 			return nil, zero, err
@@ -81,11 +81,11 @@ func declare[In, Out any](s *Server, d spec, h handler[In, Out]) error {
 		if err != nil {
 			return nil, zero, told(err)
 		}
-		out, err := h(ctx, c, in)
+		out, err := h(withProgress(ctx, req), c, in)
 		if err != nil {
 			return nil, zero, told(err)
 		}
-		return nil, out, nil
+		return linked(out), out, nil
 	}
 	s.tools = append(s.tools, tool{d.set, d.name, d.scope, d.readOnly == yes, d.self, t, func(m *sdk.Server) { sdk.AddTool(m, t, run) }})
 	return nil
@@ -193,4 +193,22 @@ func slim(s *jsonschema.Schema, depth int) {
 func isTrue(s *jsonschema.Schema) bool {
 	b, err := json.Marshal(s)
 	return s != nil && err == nil && string(b) == "true"
+}
+
+// linked is the content of an answer that points to resources: its JSON as text, as every answer has it, and the links. nil = no links.
+func linked(out any) *sdk.CallToolResult {
+	l, ok := out.(interface{ links() []*sdk.ResourceLink })
+	if !ok {
+		return nil
+	}
+	links := l.links()
+	b, err := json.Marshal(out)
+	if len(links) == 0 || err != nil {
+		return nil
+	}
+	res := &sdk.CallToolResult{Content: []sdk.Content{&sdk.TextContent{Text: string(b)}}}
+	for _, link := range links {
+		res.Content = append(res.Content, link)
+	}
+	return res
 }

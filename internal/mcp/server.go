@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -41,6 +42,8 @@ type Options struct {
 	Guide  func(ctx context.Context) (*catalog.Catalog, error) // the service guide; nil = its tools are left out
 	// Operations are those of the APIs, for the toolset raw; nil = its tools are left out.
 	Operations []Operation
+	Docs       fs.FS // pages as Markdown, for resources; nil = none
+	Skills     fs.FS // NAME/SKILL.md, for resources; nil = none
 	Version    string
 	Logger     *slog.Logger
 	Now        func() time.Time // required

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
 	"rapport.example/internal/workspace"
 )
 
@@ -82,6 +84,14 @@ type (
 	}
 )
 
+// links point to the whole body where it is too long for an answer.
+func (o getDeliveryOut) links() []*sdk.ResourceLink {
+	if !o.Item.Truncated {
+		return nil
+	}
+	return []*sdk.ResourceLink{{URI: "cio://deliveries/" + escaped(o.Item.ID) + "/body", Name: "body", MIMEType: asHTML, Description: "the whole body"}}
+}
+
 // message is a delivery as the App API shows it.
 type message struct {
 	ID        text                   `json:"id"`
@@ -126,6 +136,9 @@ func (s *Server) messageTools() error {
 		}, s.getDelivery),
 	)
 }
+
+// maxBodyShown is how many bytes of a body are in an answer; the rest is behind a link.
+const maxBodyShown = 20_000
 
 // kinds are the messages by what they are called here: the path of their list, and the names in its answer.
 var kinds = map[string]struct{ path, many, one, actions, actionsKey string }{
@@ -297,18 +310,13 @@ func (s *Server) getDelivery(ctx context.Context, c *Client, in getDeliveryIn) (
 	if err := s.need(ctx, workspace.ReadSensitive); err != nil {
 		return out, err
 	}
-	var b struct {
-		Archived struct {
-			Body text `json:"body"`
-			From text `json:"from"`
-		} `json:"archived_message"`
-	}
-	if _, err := c.do(ctx, call{class: archiveClass, method: http.MethodGet, path: path + "/archived_message", again: true}, &b); err != nil {
-		return out, hinted(err, http.StatusNotFound, "the message was made without retention, or is older than what is kept")
+	var b archived
+	if err := c.archived(ctx, in.DeliveryID, &b); err != nil {
+		return out, err
 	}
 	out.Item.From, out.Item.Body = b.Archived.From, string(b.Archived.Body)
-	if len(out.Item.Body) > budget {
-		out.Item.Body, out.Item.Truncated = strings.ToValidUTF8(out.Item.Body[:budget], ""), true
+	if len(out.Item.Body) > maxBodyShown {
+		out.Item.Body, out.Item.Truncated = strings.ToValidUTF8(out.Item.Body[:maxBodyShown], ""), true
 	}
 	return out, nil
 }

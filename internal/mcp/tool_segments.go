@@ -192,7 +192,9 @@ func (c *Client) matching(ctx context.Context, filter map[string]any) (n int64, 
 				first = append(first, personRow{Identifiers: texts(m)})
 			}
 		}
-		n += int64(len(l.Identifiers))
+		if n += int64(len(l.Identifiers)); c.paged != nil {
+			c.paged()
+		}
 		if start = l.Next; start == "" {
 			return n, first, true, nil
 		}
@@ -227,6 +229,11 @@ func (s *Server) previewAudience(ctx context.Context, c *Client, in previewIn) (
 	not := func(f map[string]any) map[string]any { return map[string]any{"not": f} }
 	unsubscribed, addressed := attribute("unsubscribed", "eq", "true"), attribute(address, "exists", "")
 	out = previewOut{Exact: true, Excluded: map[string]int64{}, Sample: []personRow{}}
+	pages := 0.0
+	c.paged = func() { // each request for a page counts
+		pages++
+		progress(ctx, pages, 0, "counting people")
+	}
 	for _, part := range []struct {
 		and  []map[string]any
 		into func(n int64, first []personRow)

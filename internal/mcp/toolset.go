@@ -103,20 +103,22 @@ func (s *Server) view(sel Selection, scopes []string) *sdk.Server {
 	for i, t := range tools {
 		names[i] = t.name
 	}
-	key := strings.Join(names, " ")
+	key := strings.Join(append(names, scopes...), " ")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m := s.views[key]; m != nil {
 		return m
 	}
 	m := sdk.NewServer(&sdk.Implementation{Name: "rapport", Title: "Rapport", Version: s.o.Version}, &sdk.ServerOptions{
-		Instructions: instructions, Logger: s.o.Logger, Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}},
-		SetCacheable: func(_ context.Context, _ sdk.Request, c *sdk.Cacheable) { c.TTLMs, c.CacheScope = 300_000, "private" },
+		Instructions: instructions, Logger: s.o.Logger, SetCacheable: cacheable, CompletionHandler: s.complete,
+		Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}, Resources: &sdk.ResourceCapabilities{}, Prompts: &sdk.PromptCapabilities{}},
 	})
 	m.AddReceivingMiddleware(s.audited, explain)
 	for _, t := range tools {
 		t.add(m)
 	}
+	s.addResources(m, scopes)
+	s.addPrompts(m, scopes)
 	if len(s.views) < mostViews {
 		s.views[key] = m
 	}

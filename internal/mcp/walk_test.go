@@ -135,7 +135,7 @@ var plausible = map[string]m{
 func whole(r *http.Request) (int, any) {
 	return http.StatusOK, m{
 		"workspaces": []m{{"id": 1, "name": "acme"}}, "customer": m{"identifiers": m{"id": "1", "cio_id": "01"}, "attributes": m{"a": "c"}}, "results": []m{{"id": "1", "cio_id": "01"}},
-		"segment": m{"id": 1, "name": "x", "type": "manual"}, "segments": []m{{"id": 1, "name": "x", "type": "manual"}}, "count": 3, "used_by": m{}, "identifiers": []m{{"id": "1"}},
+		"segment": m{"id": 1, "name": "x", "type": "manual"}, "segments": []m{{"id": 1, "name": "x", "type": "manual"}}, "count": 3, "used_by": m{}, "identifiers": []m{{"id": "1", "cio_id": "01"}},
 		"campaign": m{"id": 1, "name": "c"}, "campaigns": []m{{"id": 1, "name": "c"}}, "actions": []m{{"id": 1}}, "action": m{"subject": "s"}, "content": m{"subject": "s"},
 		"messages": []m{}, "message": m{"id": "d"}, "archived_message": m{"body": "b"}, "sender_identities": []m{{"id": 1, "name": "n"}}, "entries": []m{}, "report": m{},
 	}

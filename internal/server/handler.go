@@ -33,7 +33,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	})
 	inside := newInside()
 	agents, err := mcp.New(mcp.Options{
-		Inside: http.Header{insideHeader: {inside}}, Operations: Operations(),
+		Inside: http.Header{insideHeader: {inside}}, Operations: Operations(), Docs: Pages(),
 		URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent, Limits: s.agentLimits(), Now: s.now, Guide: guide.read,
 	})
 	if err != nil {

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"io/fs"
 	"reflect"
 	"slices"
 	"strings"
 
+	rapport "rapport.example"
 	"rapport.example/internal/api"
 	"rapport.example/internal/api/app"
 	"rapport.example/internal/api/track"
@@ -52,4 +54,13 @@ func fieldsOf(t reflect.Type) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// Pages are the guides as agents read them: one Markdown file each.
+func Pages() fs.FS {
+	pages, err := fs.Sub(rapport.Docs, "docs")
+	if err != nil {
+		return nil // the name is ours
+	}
+	return pages
 }
