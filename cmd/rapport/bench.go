@@ -52,6 +52,8 @@ Rows:
 
   timers   CPU of a server that has a million waiting timers and nothing to do.
 
+  segments Conditions put to everybody (ten attributes and twenty events each) in this process: cold, from columns, by a scan; building a segment; a thousand of them.
+
 The cost of a synced write to the scratch folder (TMPDIR) is measured beside each round.`
 }
 

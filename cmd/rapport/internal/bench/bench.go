@@ -29,7 +29,7 @@ type Options struct {
 }
 
 // Rows names what can be measured, in the order in which it is.
-var Rows = []string{"ceiling", "events", "batch", "alone", "mail", "identify", "pipelines", "merges", "reads", "search", "export", "import", "timers"}
+var Rows = []string{"ceiling", "events", "batch", "alone", "mail", "identify", "pipelines", "merges", "reads", "search", "export", "import", "timers", "segments"}
 
 // Validate names the first option at fault, in an error of kind Invalid.
 func (o *Options) Validate() error {
@@ -111,6 +111,11 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	if x.wants("timers") {
 		if err := x.timers(ctx); err != nil {
 			return nil, err
+		}
+	}
+	if x.wants("segments") {
+		if err := x.segments(ctx); err != nil {
+			return nil, fmt.Errorf("segments: %w", err)
 		}
 	}
 	return x.r, nil

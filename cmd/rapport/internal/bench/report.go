@@ -95,6 +95,10 @@ var goals = []goal{
 	{"attribute reads beside half the ingestion: p99", 0, false, 5, 5},
 	{"what reads cost ingestion", 0, false, 20, 20},
 	{"CPU with a million waiting timers", 0, false, 2, 2},
+	{"everybody, three lines: cold", 0, false, 2000, 2000},
+	{"everybody, three lines: warm", 0, false, 50, 50},
+	{"segment saved to membership written", 0, false, 3000, 3000},
+	{"memory while a segment is built, on top", 0, false, 150, 150},
 }
 
 // add records a value of a round.
