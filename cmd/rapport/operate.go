@@ -283,6 +283,7 @@ type mcpCmd struct {
 	Tools      []string `help:"Tools to offer besides." env:"RAPPORT_TOOLS" placeholder:"TOOL"`
 	Exclude    []string `name:"exclude-tools" help:"Tools not to offer." env:"RAPPORT_EXCLUDE_TOOLS" placeholder:"TOOL"`
 	ReadOnly   bool     `help:"Offer only tools that change nothing." env:"RAPPORT_READ_ONLY"`
+	Listen     string   `help:"On the hosted service: serve over HTTP at this address instead, to whoever has the agent key." env:"RAPPORT_MCP_LISTEN" placeholder:"HOST:PORT"`
 }
 
 // Run is the command.
@@ -294,15 +295,20 @@ func (c *mcpCmd) Run(ctx context.Context, a *app) error {
 		Select: mcp.Selection{Toolsets: c.Toolsets, Tools: c.Tools, Exclude: c.Exclude, ReadOnly: c.ReadOnly},
 	}
 	switch {
+	case c.Listen != "" && c.Connection != "customerio":
+		return fault.New(fault.Invalid, "--listen is for the hosted service: a Rapport server serves agents itself, at /mcp")
+	case c.Listen != "" && !strings.HasPrefix(c.AgentKey, "agk_"):
+		return fault.New(fault.Invalid, "--listen needs RAPPORT_AGENT_KEY, RAPPORT_AGENT_KEY_FILE or --agent-key: a key that you make up, which starts with agk_ and which agents bring")
 	case c.Connection == "customerio":
-		if o.Scopes = c.Scopes; o.Scopes == nil {
-			o.Scopes = []string{workspace.Read}
+		if c.Scopes == nil {
+			c.Scopes = []string{workspace.Read}
 		}
+		o.Scopes = c.Scopes
 		o.Hosted = &mcp.Hosted{
 			Region: c.Region, TrackURL: strings.TrimSuffix(c.TrackURL, "/"), AppURL: strings.TrimSuffix(c.AppURL, "/"),
 			SiteID: c.SiteID, APIKey: c.APIKey, AppKey: c.AppKey,
 		}
-		o.Limits = mcp.VendorLimits()
+		o.Limits, o.Verify = mcp.VendorLimits(), c.verify
 		if err := c.record(&o); err != nil {
 			return err
 		}
@@ -319,6 +325,9 @@ func (c *mcpCmd) Run(ctx context.Context, a *app) error {
 	s, err := mcp.New(o)
 	if err != nil {
 		return fault.Wrap(fault.Invalid, err, "the tools cannot be offered so")
+	}
+	if c.Listen != "" {
+		return c.listen(ctx, a, s.Handler())
 	}
 	return s.Stdio(ctx)
 }

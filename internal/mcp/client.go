@@ -34,6 +34,7 @@ type ClientOptions struct {
 	App      string      // Authorization header for App
 	Header   http.Header // goes with every request; nil = none
 	Caller   string      // who shares the limits fairly with others
+	Once     bool        // the back end knows Idempotency-Key: a write that brings one may be sent again
 }
 
 // How long a call may take with all its tries, and each try.
@@ -186,6 +187,7 @@ func (c *Client) try(ctx context.Context, q call, raw []byte, into any) (http.He
 		return nil, &APIError{Message: "the server did not answer: " + plain(err)}
 	}
 	defer res.Body.Close() //nolint:errcheck // read only
+	c.gov.learn(q.class, res.Header)
 	rec.called(q, res.StatusCode, c.gov.now().Sub(began))
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	switch {

@@ -43,21 +43,49 @@ const (
 // number of requests each of them has waiting.
 type governor struct {
 	now     func() time.Time
+	mu      sync.RWMutex // of the map
 	buckets map[class]*bucket
 }
 
 func newGovernor(l Limits, now func() time.Time) *governor {
 	g := &governor{now: now, buckets: map[class]*bucket{}}
-	add := func(c class, limit float64, per time.Duration, burst float64) {
-		if limit > 0 {
-			rate := headroom * limit / per.Seconds()
-			g.buckets[c] = &bucket{rate: rate, burst: burst, tokens: burst, at: now(), callers: map[string][]chan struct{}{}}
-		}
-	}
-	add(trackClass, l.Track, time.Second, max(1, l.Track/5))
-	add(appClass, l.App, time.Second, max(1, l.App/2))
-	add(archiveClass, l.Archive, 24*time.Hour, max(1, headroom*l.Archive))
+	g.limit(trackClass, l.Track)
+	g.limit(appClass, l.App)
+	g.limit(archiveClass, l.Archive)
 	return g
+}
+
+// limit gives a class its limit, unless it has one or there is none.
+func (g *governor) limit(c class, limit float64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if limit <= 0 || g.buckets[c] != nil {
+		return
+	}
+	rate, burst := headroom*limit, max(1, limit/2)
+	switch c {
+	case trackClass:
+		burst = max(1, limit/5)
+	case archiveClass:
+		rate, burst = rate/(24*time.Hour).Seconds(), max(1, rate)
+	}
+	g.buckets[c] = &bucket{rate: rate, burst: burst, tokens: burst, at: g.now(), callers: map[string][]chan struct{}{}}
+}
+
+// learn takes the limit of a class from an answer of a server whose limits nobody told this process.
+func (g *governor) learn(c class, h http.Header) {
+	if c != trackClass && c != appClass || g.bucket(c) != nil {
+		return
+	}
+	if n, err := strconv.Atoi(h.Get("RateLimit-Limit")); err == nil {
+		g.limit(c, float64(n))
+	}
+}
+
+func (g *governor) bucket(c class) *bucket {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.buckets[c]
 }
 
 // bucket is a token bucket with a queue for each caller.
@@ -91,7 +119,7 @@ func (b *bucket) pace(now time.Time) float64 {
 
 // wait returns when the caller may send one request of a class, or a rate_limited error if that would take too long.
 func (g *governor) wait(ctx context.Context, c class, caller string) error {
-	b := g.buckets[c]
+	b := g.bucket(c)
 	if b == nil {
 		return nil
 	}
@@ -176,7 +204,7 @@ func (b *bucket) schedule(g *governor) {
 
 // refused notes that the back end did not take a request of a class, and slows the class down.
 func (g *governor) refused(c class) {
-	if b := g.buckets[c]; b != nil {
+	if b := g.bucket(c); b != nil {
 		b.mu.Lock()
 		b.fill(g.now())
 		b.slow, b.tokens = g.now().Add(slowFor), min(b.tokens, 0)
@@ -187,6 +215,8 @@ func (g *governor) refused(c class) {
 // left is how many requests of each limited class may be sent at once now.
 func (g *governor) left() map[string]int {
 	out := map[string]int{}
+	g.mu.RLock()
+	defer g.mu.RUnlock()
 	for c, b := range g.buckets {
 		b.mu.Lock()
 		b.fill(g.now())

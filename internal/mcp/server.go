@@ -169,7 +169,7 @@ func (s *Server) client(ctx context.Context) (*Client, error) {
 	case key == "":
 		return nil, &APIError{Status: http.StatusUnauthorized, Message: "no agent key"}
 	default:
-		o.Track, o.App = "Bearer "+key, "Bearer "+key
+		o.Track, o.App, o.Once = "Bearer "+key, "Bearer "+key, true
 	}
 	return &Client{o: o, http: s.http, gov: s.governor(workspace)}, nil
 }

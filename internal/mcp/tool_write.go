@@ -65,7 +65,7 @@ func (c *Client) send(ctx context.Context, w writing, r call, out *writeOut, int
 		return nil
 	}
 	r.key = w.IdempotencyKey
-	r.again = r.again || r.key != "" || r.method == http.MethodPut || r.method == http.MethodDelete
+	r.again = r.again || r.key != "" && c.o.Once || r.method == http.MethodPut || r.method == http.MethodDelete
 	if _, err := c.do(ctx, r, into); err != nil {
 		return err
 	}
