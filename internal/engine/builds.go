@@ -68,13 +68,13 @@ func (t *tenant) loadBuilds(ctx context.Context, tx Tx) error {
 	if t.set, t.next, err = definition.CompileBuilding(t.rows, t.builds, t.counted); err != nil {
 		return err
 	}
-	keys, err := tx.PieceKeys(ctx, t.ID, toBeginFrom)
+	keys, err := tx.PieceKeys(ctx, t.ID, ToBeginFrom)
 	if err != nil {
 		return err
 	}
 	t.begin = map[int64][]PieceKey{}
 	for _, k := range keys {
-		c := k.Segment - toBeginFrom
+		c := k.Segment - ToBeginFrom
 		t.begin[c] = append(t.begin[c], k)
 	}
 	return nil

@@ -28,7 +28,8 @@ const pieceBits = 16
 // The bitmaps of a workspace share one numbering. Membership has the segment's number; the others lie beside.
 const (
 	enteredFrom = int64(1) << 40
-	toBeginFrom = int64(1) << 41
+	// ToBeginFrom is the least number of the bitmaps of those who are still to begin a campaign.
+	ToBeginFrom = int64(1) << 41
 )
 
 // nextOf is the bitmap of the membership that is being built.
@@ -38,7 +39,7 @@ func nextOf(segment int64) int64 { return -segment }
 func enteredOf(segment int64) int64 { return -enteredFrom - segment }
 
 // toBegin is the bitmap of those who are still to begin a campaign, because they are in its segment without having entered it lately.
-func toBegin(campaign int64) int64 { return toBeginFrom + campaign }
+func toBegin(campaign int64) int64 { return ToBeginFrom + campaign }
 
 // bitmaps lists the numbers of all bitmaps that a person may be in.
 func (t *tenant) bitmaps() []int64 {

@@ -28,7 +28,6 @@ type View struct {
 	gen, due   int64
 	anonymous  int     // where the list of anonymous ids begins, 0 = there is none
 	times      []int64 // room for what Fact has returned
-
 }
 
 type viewed struct{ name, value []byte }

@@ -130,6 +130,13 @@ func (db *DB) SegmentBuilds(ctx context.Context, ws int64) ([]definition.Build, 
 	return list(ctx, db, buildsSQL, []any{ws}, scanBuild)
 }
 
+// WaitingToBegin counts people who are in the segment of a campaign that wants them and are still to begin it.
+func (db *DB) WaitingToBegin(ctx context.Context, ws int64) (n int64, err error) {
+	const sql = `SELECT CAST(coalesce(sum(count), 0) AS BIGINT) FROM segment_pieces WHERE workspace = $1 AND segment >= $2`
+	_, err = db.queryOne(ctx, sql, []any{ws, engine.ToBeginFrom}, &n)
+	return n, err
+}
+
 // DefinitionSets compiles a workspace's definitions as its partition's owner does: live is the set by which memberships answer, next
 // the one that is being built; see definition.CompileBuilding.
 func (db *DB) DefinitionSets(ctx context.Context, ws int64) (live, next *definition.Set, err error) {

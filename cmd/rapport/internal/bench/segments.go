@@ -203,9 +203,15 @@ func (m *maker) person(c *engine.Changes, n int64) {
 		name string
 		v    value.Value
 	}{
-		{"first_name", value.Quote(fmt.Sprintf("Person %d", n))}, {"plan", value.Quote(pick(plans, r))}, {"country", value.Quote(pick(countries, r>>8))},
-		{"score", value.Int(int64(r >> 16 % 100))}, {"company", value.Quote(fmt.Sprintf("Company %d", r>>24%5000))}, {"locale", value.Quote("en")},
-		{"newsletter", value.OfBool(r>>40%2 == 0)}, {"last_login", value.Int(m.now/1000 - int64(mix(-n)%(90*24*3600)))}, {"age", value.Int(int64(18 + r>>44%60))},
+		{"first_name", value.Quote(fmt.Sprintf("Person %d", n))},
+		{"plan", value.Quote(pick(plans, r))},
+		{"country", value.Quote(pick(countries, r>>8))},
+		{"score", value.Int(int64(r >> 16 % 100))},
+		{"company", value.Quote(fmt.Sprintf("Company %d", r>>24%5000))},
+		{"locale", value.Quote("en")},
+		{"newsletter", value.OfBool(r>>40%2 == 0)},
+		{"last_login", value.Int(m.now/1000 - int64(mix(-n)%(90*24*3600)))},
+		{"age", value.Int(int64(18 + r>>44%60))},
 		{"city", value.Quote(fmt.Sprintf("City %d", r>>50%300))},
 	} {
 		d.Attributes = append(d.Attributes, person.Attribute{Name: a.name, Value: a.v, At: m.now / 1000})

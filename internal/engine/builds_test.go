@@ -1,0 +1,333 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rapport.example/internal/audience"
+	"rapport.example/internal/definition"
+	"rapport.example/internal/engine"
+	"rapport.example/internal/ingest"
+	"rapport.example/internal/store"
+	"rapport.example/internal/store/storetest"
+)
+
+// buildFile is a workspace file with a segment of buyers, one that depends on it, and campaigns for the people of the first: one for those who
+// are new, one for those who are there as well.
+func buildFile(buyers string) string {
+	return `schema: 1
+workspace: builds
+segments:
+  - {id: buyers, conditions: ` + buyers + `}
+  - {id: pros, conditions: {all: [{segment: buyers}, {attribute: plan, is: pro}]}}
+campaigns:
+  - {id: news, name: News, state: running, trigger: {enters_segment: buyers}, frequency: every_time, workflow: [{id: wait, delay: 1d}]}
+  - {id: everyone, name: Everyone, state: running, trigger: {enters_segment: buyers, audience: current_and_new}, frequency: every_time, workflow: [{id: wait, delay: 1d}]}
+`
+}
+
+const (
+	oneBought = `{event: purchase, within: 30d}`
+	seenTwice = `{any: [{event: purchase, at_least: 2}, {event: seen, at_least: 2, within: 20d}]}`
+)
+
+// begun counts how often the person has begun each campaign.
+func (w *world) begun(by string) map[string]int {
+	out := map[string]int{}
+	for _, line := range w.why(by) {
+		if c, ok := strings.CutSuffix(line, " started"); ok && !strings.HasSuffix(c, " not") {
+			out[strings.TrimPrefix(c, "campaign ")]++
+		}
+	}
+	return out
+}
+
+// quiet waits until nothing is being built and nobody is to begin a campaign.
+func (w *world) quiet(what string) {
+	w.t.Helper()
+	w.eventually(what, w.settled)
+}
+
+// in lists who is in a segment, by id.
+func (w *world) in(slug string) []string {
+	w.t.Helper()
+	rows, err := w.db.CurrentDefinitions(w.t.Context(), w.ws, definition.Segments)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var out []string
+	for _, r := range rows {
+		if r.Slug != slug {
+			continue
+		}
+		members, err := w.db.Members(w.t.Context(), w.ws, r.ID, 0, 1000)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		docs, err := w.db.ReadPeople(w.t.Context(), w.ws, members)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, o := range members {
+			out = append(out, docs[o].ID)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// crowd makes people: bN bought N times, sN was seen N times, in two plans.
+func (w *world) crowd() {
+	w.t.Helper()
+	var ops []ingest.Op
+	for _, id := range []string{"b0", "b1", "b2", "s1", "s2", "x1", "x2"} {
+		plan := "free"
+		if id[1] == '2' {
+			plan = "pro"
+		}
+		ops = append(ops, w.op(ingest.Identify, ingest.IdentifyPayload{By: ingest.By{ID: id}, Attributes: parse(w.t, fmt.Sprintf(`{"plan":%q}`, plan))}))
+		for range int(id[1] - '0') {
+			ops = append(ops, w.event(id, map[byte]string{'b': "purchase", 's': "seen", 'x': "other"}[id[0]]))
+		}
+	}
+	w.do(ops...)
+}
+
+func (w *world) event(by, name string) ingest.Op {
+	return w.op(ingest.Event, ingest.EventPayload{By: ingest.By{ID: by}, Type: 1, Name: name})
+}
+
+// TestBuild builds a new segment and an edited one over people who are there already. The old membership answers until the new one is
+// complete, and its dependent changes with it; campaigns begin for whom they want; states are told.
+func TestBuild(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		gate := &gated{DB: db}
+		w := newWorld(t, db, func(w *world) { w.chunk, w.store = 1, gate })
+		w.crowd()
+		w.apply(buildFile(oneBought))
+		w.quiet("the first build")
+		if diff := cmp.Diff([]string{"b1", "b2"}, w.in("buyers")); diff != "" {
+			t.Errorf("buyers (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(map[string]int{"everyone": 1}, w.begun("b1")); diff != "" {
+			t.Errorf("campaigns of b1, who bought before (-want +got):\n%s", diff)
+		}
+		gate.shut()
+		w.apply(buildFile(seenTwice))
+		w.do(w.event("s1", "seen"))     // enters what is built, by something new
+		w.do(w.event("b0", "purchase")) // enters what answers, but not what is built
+		if diff := cmp.Diff([]string{"b0", "b1", "b2"}, w.in("buyers")); diff != "" {
+			t.Errorf("buyers while the new condition is built (-want +got):\n%s", diff)
+		}
+		builds, err := db.SegmentBuilds(t.Context(), w.ws)
+		if err != nil || len(builds) != 2 || builds[0].State >= definition.Finished || builds[1].State != builds[0].State {
+			t.Errorf("builds = %+v, %v, want both under way", builds, err)
+		}
+		gate.open()
+		w.quiet("the second build")
+		if diff := cmp.Diff([]string{"b2", "s1", "s2"}, w.in("buyers")); diff != "" {
+			t.Errorf("buyers of the new condition (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"b2", "s2"}, w.in("pros")); diff != "" {
+			t.Errorf("pros of the new condition (-want +got):\n%s", diff)
+		}
+		for id, want := range map[string]map[string]int{
+			"b0": {"news": 1, "everyone": 1}, // entered what answered then
+			"b1": {"everyone": 1}, "b2": {"everyone": 1},
+			"s1": {"news": 1, "everyone": 1}, // has entered since
+			"s2": {"everyone": 1},            // was there already
+			"x2": {},
+		} {
+			if diff := cmp.Diff(want, w.begun(id)); diff != "" {
+				t.Errorf("campaigns of %s (-want +got):\n%s", id, diff)
+			}
+		}
+		w.advance(21 * 24 * time.Hour)
+		if diff := cmp.Diff([]string{"b2"}, w.in("buyers")); diff != "" {
+			t.Errorf("buyers three weeks later (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// gated holds jobs of builds back: they read nobody while it is shut.
+type gated struct {
+	*store.DB
+	mu     sync.Mutex
+	closed bool
+}
+
+var errShut = errors.New("the gate is shut")
+
+func (g *gated) shut() { g.mu.Lock(); g.closed = true; g.mu.Unlock() }
+func (g *gated) open() { g.mu.Lock(); g.closed = false; g.mu.Unlock() }
+
+// Documents is part of audience.Source.
+func (g *gated) Documents(ctx context.Context, ws int64, from, to uint32, each func(uint32, []byte) error) error {
+	g.mu.Lock()
+	shut := g.closed
+	g.mu.Unlock()
+	if shut {
+		return errShut
+	}
+	return g.DB.Documents(ctx, ws, from, to, each)
+}
+
+// dying loses its process at a transaction: before it, or after its commit. Nothing comes through from then on.
+type dying struct {
+	*store.DB
+	mu        sync.Mutex
+	left      int  // transactions until the crash; negative = never
+	committed bool // the last one is committed
+	dead      bool
+}
+
+var errDead = errors.New("the process is gone")
+
+// Transact is part of engine.Store.
+func (c *dying) Transact(ctx context.Context, lease engine.Lease, fn func(engine.Tx) error) error {
+	c.mu.Lock()
+	if c.dead {
+		c.mu.Unlock()
+		return errDead
+	}
+	now := c.left == 0
+	c.left--
+	c.dead = now
+	c.mu.Unlock()
+	if now && !c.committed {
+		return errDead
+	}
+	if err := c.DB.Transact(ctx, lease, fn); err != nil || !now {
+		return err
+	}
+	return errDead
+}
+
+func (c *dying) crashAt(n int, committed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left, c.committed = n, committed
+}
+
+func (c *dying) crashed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dead
+}
+
+// TestBuildsSurviveCrashes kills the process at every transaction of a build and of an edit, before it and after its commit. After the
+// restart the build goes on to its end; everybody is where their whole history says, and nobody has begun a campaign twice or wrongly.
+func TestBuildsSurviveCrashes(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db, func(w *world) { w.chunk = 1 })
+		for n, done := 0, false; !done; n++ {
+			for _, committed := range []bool{false, true} {
+				if w.crash(n, committed) {
+					done = true
+				}
+			}
+			if n > 200 {
+				t.Fatal("the build does not end")
+			}
+		}
+	})
+}
+
+// crash runs a workspace's life with a crash at the n-th transaction of its build, and reports whether it was over before.
+func (w *world) crash(n int, committed bool) (over bool) {
+	w.t.Helper()
+	ws, err := w.db.CreateWorkspace(w.t.Context(), "", 0)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.ws = ws.ID
+	w.crowd()
+	w.apply(buildFile(oneBought))
+	w.quiet("the first build")
+	w.eng.Stop()
+	c := &dying{DB: w.db, left: -1}
+	w.store = c
+	w.start()
+	w.do(w.event("x1", "other"))
+	c.crashAt(n, committed)
+	doc, err := definition.ParseFile("test.yaml", []byte(buildFile(seenTwice)))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	plan := definition.Diff(nil, doc, false)
+	w.log.append(w.op(ingest.Define, plan.Payload()))
+	last := w.log.append(w.event("s1", "seen"), w.event("b0", "purchase"))
+	w.eventually("a crash, or the end", func() bool {
+		at, ok := w.eng.Applied(0)
+		return c.crashed() || ok && at >= last && w.settled()
+	})
+	over = !c.crashed()
+	w.eng.Stop()
+	w.store = w.db
+	w.start()
+	w.wait(last)
+	w.quiet("the build after the restart")
+	where := fmt.Sprintf("crash at transaction %d, committed %v", n, committed)
+	for slug, want := range map[string][]string{"buyers": {"b2", "s1", "s2"}, "pros": {"b2", "s2"}} {
+		if diff := cmp.Diff(want, w.in(slug)); diff != "" {
+			w.t.Errorf("%s: %s (-want +got):\n%s", where, slug, diff)
+		}
+	}
+	w.sameAsScan(where)
+	for id, want := range map[string]int{"b1": 1, "b2": 1, "s1": 1, "s2": 1, "x2": 0, "x1": 0} {
+		if got := w.begun(id); got["everyone"] != want || id != "s1" && got["news"] > 0 || id == "s1" && got["news"] != 1 {
+			w.t.Errorf("%s: campaigns of %s = %v", where, id, got)
+		}
+	}
+	return over
+}
+
+// settled reports whether no build is under way and nobody is to begin a campaign.
+func (w *world) settled() bool {
+	x, _, err := w.db.Workspace(w.t.Context(), w.ws)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	n, err := w.db.WaitingToBegin(w.t.Context(), w.ws)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return x.Sweep == 0 && n == 0
+}
+
+// sameAsScan holds memberships to what everybody's document and history say.
+func (w *world) sameAsScan(where string) {
+	w.t.Helper()
+	set, _, err := w.db.DefinitionSets(w.t.Context(), w.ws)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	x, _, err := w.db.Workspace(w.t.Context(), w.ws)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, seg := range set.Segments() {
+		q := audience.Query{Workspace: w.ws, Set: set, Tree: seg.Condition, Now: x.Now(w.clock())}
+		got, err := audience.Read(w.t.Context(), w.db, q)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		members, err := w.db.Membership(w.t.Context(), w.ws, seg.ID)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if !members.Equals(got.Members) {
+			w.t.Errorf("%s: %s has %v, a scan finds %v", where, seg.Slug, members, got.Members)
+		}
+	}
+}
