@@ -49,6 +49,18 @@ func (s BuildState) String() string {
 	return "finished"
 }
 
+// Progress is how far the present state is, in percent, from the workspace's cursor and its end; running is false once the build is
+// finished. Nothing of a state that is queued is done.
+func (b *Build) Progress(sweep, end int64) (percent int64, running bool) {
+	switch {
+	case b.State == Finished:
+		return 0, false
+	case b.State == EventsQueued || b.State == PeopleQueued || end <= 1:
+		return 0, true
+	}
+	return min(99, max(0, 100*(sweep-1)/(end-1))), true
+}
+
 // Counted says since when documents count an event condition.
 type Counted struct {
 	Key  uint64 // segment.FactSpec.Key

@@ -28,12 +28,18 @@ func (j *job) run(ctx context.Context, src audience.Source, set *definition.Set,
 	if err != nil {
 		return err
 	}
+	referred := map[string]bool{}
+	for _, seg := range segments {
+		for _, slug := range seg.DependsOn {
+			referred[slug] = true
+		}
+	}
 	halves := [2]*half{{}, {}}
 	middle := j.from + (j.to-j.from)/2
 	g, ctx := errgroup.WithContext(ctx)
 	for i, h := range halves {
 		from, to := [2]uint32{j.from, middle}[i], [2]uint32{middle, j.to}[i]
-		h.job, h.segments, h.now, h.in, h.members = j, segments, now, map[string]bool{}, make([]*roaring.Bitmap, len(segments))
+		h.job, h.segments, h.now, h.referred, h.in, h.members = j, segments, now, referred, map[string]bool{}, make([]*roaring.Bitmap, len(segments))
 		for k := range h.members {
 			h.members[k] = roaring.New()
 		}
@@ -86,7 +92,8 @@ type half struct {
 	job      *job
 	segments []*definition.Segment
 	now      int64
-	in       map[string]bool // of the person at hand
+	referred map[string]bool // segments that others refer to
+	in       map[string]bool // of these, whether the person at hand is in them
 
 	members []*roaring.Bitmap
 	facts   []recounted
@@ -110,7 +117,10 @@ func (h *half) look(p *audience.Person) error {
 	for i, seg := range h.segments {
 		r := seg.Condition.Eval(asked{p, in}, h.now)
 		next = earlier(next, r.Next)
-		if in[seg.Slug] = r.Match; r.Match {
+		if h.referred[seg.Slug] {
+			in[seg.Slug] = r.Match
+		}
+		if r.Match {
 			h.members[i].Add(p.Ordinal())
 		}
 	}

@@ -46,13 +46,13 @@ func (s *surface) listSegments(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	w, _, err := s.o.Store.Workspace(c.R.Context(), c.Workspace)
+	w, builds, err := s.builds(c)
 	if err != nil {
 		return err
 	}
 	out := SegmentsAnswer{Segments: []Segment{}}
 	for i := range rows {
-		out.Segments = append(out.Segments, segment(&rows[i], &w))
+		out.Segments = append(out.Segments, segment(&rows[i], &w, builds))
 	}
 	return c.JSON(http.StatusOK, out)
 }
@@ -62,11 +62,24 @@ func (s *surface) getSegment(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	w, _, err := s.o.Store.Workspace(c.R.Context(), c.Workspace)
+	w, builds, err := s.builds(c)
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, SegmentAnswer{segment(row, &w)})
+	return c.JSON(http.StatusOK, SegmentAnswer{segment(row, &w, builds)})
+}
+
+// builds reads how far segments are that are being built.
+func (s *surface) builds(c *api.Call) (w workspace.Workspace, builds map[int64]definition.Build, err error) {
+	if w, _, err = s.o.Store.Workspace(c.R.Context(), c.Workspace); err != nil {
+		return w, nil, err
+	}
+	all, err := s.o.Store.SegmentBuilds(c.R.Context(), c.Workspace)
+	builds = make(map[int64]definition.Build, len(all))
+	for _, b := range all {
+		builds[b.Segment] = b
+	}
+	return w, builds, err
 }
 
 func manual(r *definition.Row) bool {
@@ -74,19 +87,19 @@ func manual(r *definition.Row) bool {
 	return m
 }
 
-// segment describes a segment. While people are brought to new definitions every dynamic segment counts as being built:
-// one that says finished is exact.
-func segment(r *definition.Row, w *workspace.Workspace) Segment {
+// segment describes a segment. While it is being built the membership before answers.
+func segment(r *definition.Row, w *workspace.Workspace, builds map[int64]definition.Build) Segment {
 	out := Segment{
-		ID: r.ID, DeduplicateID: dedup(r), Name: title(r), Description: r.Body.Get("description").Text(), State: "finished",
+		ID: r.ID, DeduplicateID: dedup(r), Name: title(r), Description: r.Body.Get("description").Text(), State: definition.Finished.String(),
 		Type: "dynamic", CreatedAt: r.Created / 1000, UpdatedAt: r.Updated / 1000,
 	}
-	switch {
-	case manual(r):
+	if manual(r) {
 		out.Type = "manual"
-	case w.Sweep != 0 && w.SweepEnd > 0:
-		done := min(99, 100*w.Sweep/w.SweepEnd)
-		out.State, out.Progress = "build", &done
+	} else if b, ok := builds[r.ID]; ok {
+		out.State = b.State.String()
+		if done, running := b.Progress(w.Sweep, w.SweepEnd); running {
+			out.Progress = &done
+		}
 	}
 	return out
 }
@@ -133,7 +146,7 @@ func (s *surface) createSegment(c *api.Call) error {
 	}
 	for i := range rows {
 		if rows[i].Slug == slug || c.Replayed() && rows[i].Body.Get("name").Text() == name { // then it has its slug already
-			return c.JSON(http.StatusOK, SegmentAnswer{segment(&rows[i], &workspace.Workspace{})})
+			return c.JSON(http.StatusOK, SegmentAnswer{segment(&rows[i], &workspace.Workspace{}, nil)})
 		}
 	}
 	return fmt.Errorf("segment %s is not there after its definition was applied", slug)

@@ -16,6 +16,8 @@ type Store interface {
 	Workspace(ctx context.Context, id int64) (w workspace.Workspace, found bool, err error)
 	// FindPerson is nil if the identifier finds nobody.
 	FindPerson(ctx context.Context, workspace int64, by person.Identifier) (*person.Document, error)
+	// SegmentBuilds lists how far the making of segments' membership is; a segment that is not among them is finished.
+	SegmentBuilds(ctx context.Context, workspace int64) ([]definition.Build, error)
 	// Memberships brings Segments of people's documents, all of one workspace, up to what was built since these were written.
 	Memberships(ctx context.Context, workspace int64, docs ...*person.Document) error
 	// ReadPeople reads the people who exist, by ordinal.
