@@ -115,6 +115,9 @@ func (c *Client) do(ctx context.Context, r call, into any) (http.Header, error) 
 		}
 		h, err := c.try(ctx, r, raw, into)
 		var api *APIError
+		if errors.As(err, &api) && api.Status == http.StatusNotFound && r.method == http.MethodDelete && try > 0 {
+			return h, nil // the try whose answer was lost has deleted it
+		}
 		if !errors.As(err, &api) || try == tries-1 || ctx.Err() != nil {
 			return h, err
 		}

@@ -24,11 +24,14 @@ import (
 const agentKey, adminKey, appKey = "agk_test_read_and_write", "test-admin-key", "test-app-key"
 
 // serve runs a real server with the example workspace and the development mailbox.
-func serve(t *testing.T) string {
+func serve(t *testing.T, change ...func(*config.Serve)) string {
 	t.Helper()
 	o := config.Serve{
 		Data: t.TempDir(), Listen: "127.0.0.1:0", Limits: "off", Region: "us", ArchiveDays: 30,
 		Keys: config.Keys{SiteID: "s", APIKey: "k", AppKey: appKey, AgentKey: agentKey, AdminKey: adminKey},
+	}
+	for _, c := range change {
+		c(&o)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan server.Info, 1), make(chan error, 1)
@@ -280,10 +283,7 @@ const older, newer = "2025-11-25", "2026-07-28"
 func TestConnections(t *testing.T) {
 	t.Parallel()
 	url, hosted := serve(t), serve(t)
-	bin := filepath.Join(t.TempDir(), "rapport")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "rapport.example/cmd/rapport").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	bin := program(t)
 	stdio := func(env ...string) sdk.Transport {
 		cmd := exec.Command(bin, "mcp")
 		cmd.Env = append(os.Environ(), env...)

@@ -183,10 +183,7 @@ func TestSearchAudit(t *testing.T) {
 func TestHostedRecord(t *testing.T) {
 	t.Parallel()
 	url, dir := serve(t), t.TempDir()
-	bin := filepath.Join(dir, "rapport")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "rapport.example/cmd/rapport").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	bin := program(t)
 	file := filepath.Join(dir, "audit.jsonl")
 	cmd := exec.Command(bin, "mcp", "--connection", "customerio", "--scopes", "read,write,audit", "--toolsets", "all", "--track-url", url, "--app-url", url, "--audit-file", file)
 	cmd.Env = append(os.Environ(), "RAPPORT_SITE_ID=s", "RAPPORT_API_KEY=k", "RAPPORT_APP_KEY="+appKey)
