@@ -54,6 +54,8 @@ Rows:
 
   segments Conditions put to everybody (ten attributes and twenty events each) in this process: cold, from columns, by a scan; building a segment; a thousand of them.
 
+  live     Events for 20,000 people without segments and with 200, 20 of which ask how often that very event happened lately; then 100,000 people who leave a segment by time alone within a minute, while events come in at half of that rate. In this process, without HTTP.
+
 The cost of a synced write to the scratch folder (TMPDIR) is measured beside each round.`
 }
 

@@ -29,7 +29,7 @@ type Options struct {
 }
 
 // Rows names what can be measured, in the order in which it is.
-var Rows = []string{"ceiling", "events", "batch", "alone", "mail", "identify", "pipelines", "merges", "reads", "search", "export", "import", "timers", "segments"}
+var Rows = []string{"ceiling", "events", "batch", "alone", "mail", "identify", "pipelines", "merges", "reads", "search", "export", "import", "timers", "segments", "live"}
 
 // Validate names the first option at fault, in an error of kind Invalid.
 func (o *Options) Validate() error {
@@ -116,6 +116,11 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	if x.wants("segments") {
 		if err := x.segments(ctx); err != nil {
 			return nil, fmt.Errorf("segments: %w", err)
+		}
+	}
+	if x.wants("live") {
+		if err := x.live(ctx); err != nil {
+			return nil, fmt.Errorf("live: %w", err)
 		}
 	}
 	return x.r, nil

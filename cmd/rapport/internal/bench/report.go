@@ -99,6 +99,8 @@ var goals = []goal{
 	{"everybody, three lines: warm", 0, false, 50, 50},
 	{"segment saved to membership written", 0, false, 3000, 3000},
 	{"memory while a segment is built, on top", 0, false, 150, 150},
+	{"what 200 segments cost", 0, false, 25, 25},
+	{"100,000 leave in a minute: longest after their moment", 0, false, 2000, 2000},
 }
 
 // add records a value of a round.

@@ -1,0 +1,200 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rapport.example/internal/definition"
+	"rapport.example/internal/ingest"
+)
+
+const (
+	livePeople     = 20_000
+	liveSegments   = 200
+	liveWindows    = 20 // of these, on the very event that is sent
+	crossingPeople = 100_000
+	crossingTime   = time.Minute
+)
+
+// noSegments is a workspace without any.
+const noSegments = "schema: 1\nworkspace: bench\n"
+
+// manySegments is a workspace with liveSegments: windows on the event viewed, on others, and attributes.
+func manySegments() string {
+	var b strings.Builder
+	b.WriteString(noSegments + "segments:\n")
+	for i := range liveSegments {
+		c := fmt.Sprintf(`{attribute: score, at_least: %d}`, i%100)
+		switch {
+		case i < liveWindows:
+			c = fmt.Sprintf(`{event: viewed, at_least: %d, within: %dd}`, 1+i%5, 1+i)
+		case i%3 == 0:
+			c = fmt.Sprintf(`{event: event_%d, at_least: 2, within: 30d}`, i)
+		case i%3 == 1:
+			c = fmt.Sprintf(`{all: [{attribute: plan, is: pro}, {attribute: company, is: Company %d}]}`, i)
+		}
+		fmt.Fprintf(&b, "  - {id: s%03d, name: Segment %d, conditions: %s}\n", i, i, c)
+	}
+	return b.String()
+}
+
+// live measures what segments cost while events come in, in this process and without HTTP; and people who leave by time alone.
+func (x *run) live(ctx context.Context) (err error) {
+	db, err := x.database(ctx, "live")
+	if err != nil {
+		return err
+	}
+	e := &everybody{dir: filepath.Join(x.dir, "live"), url: db.url}
+	defer func() { err = errors.Join(err, e.close()) }()
+	if err := e.open(ctx); err != nil {
+		return err
+	}
+	if err := e.define(ctx, noSegments); err != nil {
+		return err
+	}
+	t := &traffic{people: livePeople}
+	frames, err := framesOf(0, livePeople, t.identify)
+	if err == nil {
+		err = e.apply(ctx, frames)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := e.rate(ctx, t, x.o.Load); err != nil { // to warm up
+		return err
+	}
+	var ceiling float64
+	for range x.o.Rounds {
+		if err := e.define(ctx, noSegments); err != nil {
+			return err
+		}
+		if ceiling, err = e.rate(ctx, t, x.o.Load); err != nil {
+			return err
+		}
+		if err := e.define(ctx, manySegments()); err != nil {
+			return err
+		}
+		if err := e.built(ctx); err != nil {
+			return err
+		}
+		with, err := e.rate(ctx, t, x.o.Load)
+		if err != nil {
+			return err
+		}
+		x.r.add(key{"applied events without segments, store alone", 0, "events/s"}, ceiling)
+		x.r.add(key{"applied events with 200 segments, store alone", 0, "events/s"}, with)
+		x.r.add(key{"what 200 segments cost", 0, "%"}, 100*(1-with/ceiling))
+	}
+	return x.crossing(ctx, e, ceiling/2)
+}
+
+// rate is how many events of one name are applied per second.
+func (e *everybody) rate(ctx context.Context, t *traffic, load time.Duration) (float64, error) {
+	n, rate := int64(10*opsPerFrame), 0.0
+	for range 2 { // first a short one, to know how many fit into the time
+		frames, err := framesOf(0, n, func(i int64, at time.Time, opID string) (ingest.Op, error) { return view(t, i, at, opID) })
+		if err != nil {
+			return 0, err
+		}
+		began := time.Now()
+		if err := e.apply(ctx, frames); err != nil {
+			return 0, err
+		}
+		rate = float64(n) / time.Since(began).Seconds()
+		t.offset += n
+		n = max(n, int64(rate*load.Seconds()/2))
+	}
+	return rate, nil
+}
+
+// view is event n, whose name is always the same.
+func view(t *traffic, n int64, at time.Time, opID string) (ingest.Op, error) {
+	by := ingest.By{ID: "u" + strconv.FormatInt(t.who(n), 10)}
+	payload, err := ingest.Encode(ingest.EventPayload{By: by, Type: 1, Name: "viewed", ID: string(t.id(nil, n))})
+	return ingest.Op{Version: ingest.OpVersion, Workspace: 1, Received: at.UnixMilli(), ID: opID, Surface: ingest.FromTrack, Kind: ingest.Event, Payload: payload}, err
+}
+
+// crossing lets people leave a window one after the other, while events come in at a rate.
+func (x *run) crossing(ctx context.Context, e *everybody, rate float64) error {
+	people := min(crossingPeople, max(x.o.People, 1000))
+	if err := e.define(ctx, noSegments+"segments:\n  - {id: recent, name: Recent, conditions: {event: crossed, within: 1h}}\n"); err != nil {
+		return err
+	}
+	if err := e.built(ctx); err != nil {
+		return err
+	}
+	first := time.Now().Add(time.Duration(people/2000+5) * time.Second).Truncate(time.Second)
+	due := make([]time.Time, people)
+	frames, err := framesOf(0, int64(people), func(n int64, at time.Time, opID string) (ingest.Op, error) {
+		due[n] = first.Add((crossingTime * time.Duration(n) / time.Duration(people)).Truncate(time.Second))
+		payload, err := ingest.Encode(ingest.EventPayload{
+			By: ingest.By{ID: "v" + strconv.FormatInt(n, 10)}, Type: 1, Name: "crossed", Timestamp: due[n].Add(-time.Hour).Unix(),
+		})
+		return ingest.Op{Version: ingest.OpVersion, Workspace: 1, Received: at.UnixMilli(), ID: opID, Surface: ingest.FromTrack, Kind: ingest.Event, Payload: payload}, err
+	})
+	if err == nil {
+		err = e.apply(ctx, frames)
+	}
+	if err != nil {
+		return err
+	}
+	rows, err := e.db.CurrentDefinitions(ctx, 1, definition.Segments)
+	if err != nil || len(rows) != 1 {
+		return errors.Join(err, errors.New("one segment should be there"))
+	}
+	if time.Now().After(first) {
+		return errors.New("the people came too slowly")
+	}
+	return x.leaving(ctx, e, rows[0].ID, due, rate)
+}
+
+// leaving looks at who has left while events come in.
+func (x *run) leaving(ctx context.Context, e *everybody, segment int64, due []time.Time, rate float64) error {
+	t := &traffic{people: livePeople, offset: 1 << 50}
+	const step = 50 * time.Millisecond
+	var worst time.Duration
+	var lags []time.Duration
+	end, sent, began, last := due[len(due)-1].Add(5*time.Second), int64(0), time.Now(), uint64(0)
+	for {
+		now := time.Now()
+		left, err := e.db.CountMembers(ctx, 1, segment)
+		if err != nil {
+			return err
+		}
+		if gone := len(due) - int(left); gone < len(due) && due[gone].Before(now) {
+			lags = append(lags, now.Sub(due[gone]))
+			worst = max(worst, now.Sub(due[gone]))
+		} else {
+			lags = append(lags, 0)
+		}
+		if left == 0 {
+			break
+		}
+		if now.After(end.Add(30 * time.Second)) {
+			return fmt.Errorf("%d people have not left", left)
+		}
+		at, _ := e.eng.Applied(0) // the log holds what was appended last
+		if n := int64(rate*now.Sub(began).Seconds()) - sent; n > 0 && at >= last && now.Before(end) {
+			frames, err := framesOf(sent, n, func(i int64, at time.Time, opID string) (ingest.Op, error) { return view(t, i, at, opID) })
+			if err != nil {
+				return err
+			}
+			last = e.log.append(frames)
+			sent += n
+		}
+		if err := pause(ctx, step); err != nil {
+			return err
+		}
+	}
+	slices.Sort(lags)
+	x.r.add(key{"100,000 leave in a minute: longest after their moment", 0, "ms"}, ms(worst))
+	x.r.add(key{"100,000 leave in a minute: p50", 0, "ms"}, ms(quantile(lags, 0.5)))
+	x.r.add(key{"100,000 leave in a minute: events meanwhile", 0, "events/s"}, float64(sent)/time.Since(began).Seconds())
+	return nil
+}
