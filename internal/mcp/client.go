@@ -64,6 +64,7 @@ type APIError struct {
 	Message    string
 	RetryAfter int // seconds, 0 = unknown
 	RequestID  string
+	Foreign    bool // Message is in the back end's own words
 }
 
 // Error is the message with its status.
@@ -109,18 +110,19 @@ func (c *Client) do(ctx context.Context, r call, into any) (http.Header, error) 
 			return nil, fmt.Errorf("encode request: %w", err)
 		}
 	}
-	for try := 0; ; try++ {
+	for try, lost := 0, false; ; try++ {
 		if err := c.gov.wait(ctx, r.class, c.o.Caller); err != nil {
 			return nil, err
 		}
 		h, err := c.try(ctx, r, raw, into)
 		var api *APIError
-		if errors.As(err, &api) && api.Status == http.StatusNotFound && r.method == http.MethodDelete && try > 0 {
+		if errors.As(err, &api) && api.Status == http.StatusNotFound && r.method == http.MethodDelete && lost {
 			return h, nil // the try whose answer was lost has deleted it
 		}
 		if !errors.As(err, &api) || try == tries-1 || ctx.Err() != nil {
 			return h, err
 		}
+		lost = lost || api.Status == 0 || api.Status >= 500
 		switch {
 		case api.Status == http.StatusTooManyRequests:
 			c.gov.refused(r.class)
@@ -197,10 +199,12 @@ func (c *Client) try(ctx context.Context, q call, raw []byte, into any) (http.He
 	case err != nil:
 		return nil, &APIError{Message: "the answer broke off: " + plain(err)}
 	case len(answer) > maxAnswer:
-		return res.Header, &APIError{Status: http.StatusBadGateway, Message: "the answer is longer than 4 MiB"}
+		return res.Header, &toolError{
+			Code: "upstream_error", Message: "the answer is longer than 4 MiB", Status: res.StatusCode, Hint: "ask for less: a smaller limit, or fewer parts",
+		}
 	case res.StatusCode/100 != 2:
 		return res.Header, &APIError{
-			Status: res.StatusCode, Message: errorMessage(answer), RetryAfter: retryAfter(res.Header), RequestID: res.Header.Get("X-Request-Id"),
+			Status: res.StatusCode, Message: errorMessage(answer), RetryAfter: retryAfter(res.Header), RequestID: res.Header.Get("X-Request-Id"), Foreign: true,
 		}
 	case into == nil:
 		return res.Header, nil

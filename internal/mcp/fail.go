@@ -67,7 +67,7 @@ func told(err error) error {
 	case errors.As(err, &t):
 		return t
 	case errors.As(err, &a):
-		t = &toolError{Code: code(a.Status), Message: clean(a.Message), Status: a.Status, RetryAfter: a.RetryAfter, RequestID: clean(a.RequestID)}
+		t = &toolError{Code: code(a.Status), Message: said(a), Status: a.Status, RetryAfter: a.RetryAfter, RequestID: clean(a.RequestID)}
 		t.Retryable = a.Status == http.StatusTooManyRequests || a.Status >= 500 && a.Status != http.StatusNotImplemented || a.Status == 0
 		t.Hint = whatToDo[a.Status]
 		return t
@@ -77,6 +77,22 @@ func told(err error) error {
 		return &toolError{Code: "upstream_timeout", Message: "the call took too long", Retryable: true}
 	}
 	return &toolError{Code: "upstream_error", Message: "the tool failed: " + clean(err.Error())}
+}
+
+// mostSaid is how much of a back end's own words an error repeats, in bytes.
+const mostSaid = 300
+
+// said is what went wrong. The words of a back end are in quotation marks, as JSON has them: they can repeat what others wrote.
+func said(a *APIError) string {
+	text := cutTo(clean(a.Message), mostSaid)
+	if !a.Foreign {
+		return text
+	}
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		return "the back end refused it"
+	}
+	return "the back end says " + string(quoted)
 }
 
 // explain is a middleware that gives a failed call its text, a first line CODE: sentence and then what to do, and the

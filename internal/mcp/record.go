@@ -69,7 +69,7 @@ func (s *Server) audited(next sdk.MethodHandler) sdk.MethodHandler {
 		switch q := req.(type) {
 		case *sdk.CallToolRequest:
 			e.Tool, e.Client = clean(q.Params.Name), program(q.ClientInfo())
-			e.Tool = e.Tool[:min(len(e.Tool), 100)]
+			e.Tool = strings.ToValidUTF8(e.Tool[:min(len(e.Tool), 100)], "")
 			e.Digest, e.Arguments = arguments(q.Params.Arguments)
 		case *sdk.ReadResourceRequest:
 			e.Tool, e.Client = readResource, program(q.ClientInfo())

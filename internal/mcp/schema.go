@@ -81,6 +81,9 @@ func declare[In, Out any](s *Server, d spec, h handler[In, Out]) error {
 		if err != nil {
 			return nil, zero, told(err)
 		}
+		if p, ok := any(&in).(interface{ bind(owner string) }); ok {
+			p.bind(ownerOf(ctx))
+		}
 		out, err := h(withProgress(ctx, req), c, in)
 		if err != nil {
 			return nil, zero, told(err)

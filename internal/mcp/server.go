@@ -174,6 +174,16 @@ func (s *Server) client(ctx context.Context) (*Client, error) {
 	return &Client{o: o, http: s.http, gov: s.governor(workspace)}, nil
 }
 
+// ownerOf is the workspace of the HTTP request's key, "" over stdio, where the process has one.
+func ownerOf(ctx context.Context) string {
+	info := auth.TokenInfoFromContext(ctx)
+	if info == nil {
+		return ""
+	}
+	workspace, _ := info.Extra["workspace"].(string)
+	return workspace
+}
+
 func (s *Server) governor(workspace string) *governor {
 	s.mu.Lock()
 	defer s.mu.Unlock()

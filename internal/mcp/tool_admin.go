@@ -143,9 +143,9 @@ func (s *Server) deleteSegment(ctx context.Context, c *Client, in deleteSegmentI
 	if err := c.read(ctx, path+"/used_by", nil, &u); err != nil {
 		return out, err
 	}
-	for kind, ids := range u.UsedBy {
+	for _, ids := range u.UsedBy {
 		if len(ids) > 0 {
-			return out, &toolError{Code: "conflict", Message: "the segment is used by " + clean(kind) + " " + textOf(ids), Hint: "take it out of them first"}
+			return out, &toolError{Code: "conflict", Message: "the segment is used", Hint: "get_segment with include used_by shows where; take it out there first"}
 		}
 	}
 	out = writeOut{Changes: []change{{Field: "segment", Before: string(a.Segment.Name)}}, Undo: "it cannot be undone"}
