@@ -13,6 +13,16 @@ import (
 type page struct {
 	Limit  int    `json:"limit,omitempty" jsonschema:"1-100, default 20"`
 	Cursor string `json:"cursor,omitempty" jsonschema:"next_cursor of the page before"`
+	owner  string // the workspace that the list is of; see bind
+	room   int    // what the page may cost, as weigh has it; 0 = what is usual
+}
+
+// bind says whose list it is: a cursor of one workspace is none of another.
+func (p *page) bind(owner string) { p.owner = owner }
+
+// owned are the arguments that tell a list from others, with whose it is.
+func (p *page) owned(args []any) []any {
+	return append(args[:len(args):len(args)], "workspace "+p.owner)
 }
 
 // listOut is what every list tool answers.
@@ -20,10 +30,15 @@ type listOut[T any] struct {
 	Items      []T    `json:"items"`
 	NextCursor string `json:"next_cursor,omitempty"`
 	Truncated  bool   `json:"truncated,omitempty"`
+	shortened  bool   // a row alone was too long, and its texts were cut
 }
 
-// budget is how many bytes of JSON the rows of one answer may take: about 8,000 tokens.
-const budget = 30_000
+// What the rows of an answer may cost a model, in tokens as weigh estimates them. A caller who does not say how many rows it wants gets
+// as many as cost little; nobody gets more than a model can be given at once, which is 8,000 with all that is around the rows.
+const (
+	littleRoom = 1_400
+	mostRoom   = 6_500
+)
 
 // mark is what a cursor holds: the back end's token of the page that is read next, how many of its rows were answered already, and
 // which list that is.
@@ -40,6 +55,7 @@ type fetch[T any] func(limit int, start string) (rows []T, next string, err erro
 // paged answers one page of a list, cut between rows where it would become too long. tool and args say which list it is; a cursor
 // of another one is refused. A list that comes whole ignores limit and start and is cut here.
 func paged[T any](s *Server, p page, tool string, args []any, f fetch[T]) (out listOut[T], err error) {
+	args = p.owned(args)
 	limit, at, err := s.page(p, tool, args)
 	if err != nil {
 		return out, err
@@ -52,16 +68,17 @@ func paged[T any](s *Server, p page, tool string, args []any, f fetch[T]) (out l
 		return out, err
 	}
 	rows = rows[min(at.Skip, len(rows)):]
-	n, size := 0, 0
-	for n < len(rows) && n < limit {
-		b, err := json.Marshal(rows[n])
-		if err != nil {
-			return out, fmt.Errorf("encode a row: %w", err)
-		}
-		if size += len(b) + 1; size > budget && n > 0 {
-			break
-		}
-		n++
+	room := p.room
+	switch {
+	case room > 0:
+	case p.Limit == 0:
+		room = littleRoom
+	default:
+		room = mostRoom
+	}
+	n, short, err := cut(rows, limit, room)
+	if err != nil {
+		return out, err
 	}
 	if out.Items = rows[:n]; out.Items == nil {
 		out.Items = []T{}
@@ -72,7 +89,51 @@ func paged[T any](s *Server, p page, tool string, args []any, f fetch[T]) (out l
 	case next != "":
 		out.NextCursor = s.cursor(mark{Next: next}, tool, args)
 	}
-	out.Truncated = out.NextCursor != ""
+	out.Truncated, out.shortened = out.NextCursor != "" || short, short
+	return out, nil
+}
+
+// cut tells how many of the first rows there is room for, up to limit and one at least; that one is shortened if it takes more than all.
+func cut[T any](rows []T, limit, room int) (n int, short bool, err error) {
+	most := room
+	if room == littleRoom { // one long row may cost more
+		most = mostRoom
+	}
+	for sum := 0; n < len(rows) && n < limit; n++ {
+		b, err := json.Marshal(rows[n])
+		if err != nil {
+			return 0, false, fmt.Errorf("encode a row: %w", err)
+		}
+		w := weigh(b) + 1
+		if sum += w; sum > room && n > 0 {
+			return n, false, nil
+		}
+		if w > most {
+			if rows[n], err = shrunk(rows[n], most); err != nil {
+				return 0, false, err
+			}
+			return n + 1, true, nil
+		}
+	}
+	return n, false, nil
+}
+
+// fit is cut for lists that come whole and have no limit: it takes as many rows as there is room for, from where the cursor says.
+func fit[T any](s *Server, p page, tool string, args []any, rows []T) (out listOut[T], err error) {
+	args = p.owned(args)
+	_, at, err := s.page(p, tool, args)
+	if err != nil {
+		return out, err
+	}
+	rows = rows[min(at.Skip, len(rows)):]
+	n, short, err := cut(rows, len(rows), p.room)
+	if err != nil {
+		return out, err
+	}
+	if n < len(rows) {
+		out.NextCursor = s.cursor(mark{Skip: at.Skip + n}, tool, args)
+	}
+	out.Items, out.shortened, out.Truncated = rows[:n], short, short || n < len(rows)
 	return out, nil
 }
 

@@ -217,7 +217,15 @@ func (s *Server) readMessage(ctx context.Context, params []string) (string, erro
 	if len(params) != 2 {
 		return "", invalid("uri", "must be cio://messages/KIND/ID")
 	}
-	out, err := s.getMessage(ctx, c, getMessageIn{Kind: params[0], ID: params[1], Include: []string{"actions"}})
+	k, ok := kinds[params[0]]
+	if !ok {
+		return "", invalid("uri", "must be of a campaign, broadcast or transactional message")
+	}
+	out, err := s.getMessage(ctx, c, getMessageIn{Kind: params[0], ID: params[1]})
+	if err != nil {
+		return "", err
+	}
+	out.Item.Actions, err = c.actions(ctx, k, params[1])
 	return encoded(out.Item, err)
 }
 

@@ -48,14 +48,15 @@ func textOf(v any) string {
 	return string(b)
 }
 
-// clean takes control characters and bidirectional overrides out of text that came from outside, so that it cannot
-// disguise itself in a terminal or a chat.
+// clean takes control characters, bidirectional overrides and what nobody sees out of text that came from outside, so that it cannot
+// disguise itself in a terminal or a chat, or hold words that only a model reads (Unicode's tags). Joiners stay: scripts need them.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':
 			return ' '
-		case r < 0x20 || r >= 0x7f && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0x200e || r == 0x200f || r == 0x061c:
+		case r < 0x20 || r >= 0x7f && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0x200e || r == 0x200f || r == 0x061c,
+			r == 0x200b || r >= 0x2060 && r <= 0x2064 || r == 0xfeff, r >= 0xe0000 && r <= 0xe0fff:
 			return -1
 		}
 		return r
@@ -101,14 +102,6 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	}
 	*t = text(clean(s))
 	return nil
-}
-
-// cutTo is text of at most n bytes, with a mark where it was cut.
-func cutTo(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "…"
 }
 
 // escaped is text as one segment of a path. It encodes more than must be: an unencoded + or @ has the hosted service answer an empty list.

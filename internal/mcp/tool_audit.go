@@ -45,7 +45,7 @@ func (s *Server) auditTools() error {
 const auditPages, auditPage = 10, 500
 
 func (s *Server) searchAudit(ctx context.Context, c *Client, in searchAuditIn) (out listOut[auditRow], err error) {
-	args := []any{in.Tool, in.Actor, in.Outcome, in.Since}
+	args := in.owned([]any{in.Tool, in.Actor, in.Outcome, in.Since})
 	limit, at, err := s.page(in.page, "search_audit_log", args)
 	if err != nil {
 		return out, err
@@ -64,7 +64,10 @@ func (s *Server) searchAudit(ctx context.Context, c *Client, in searchAuditIn) (
 		seq = math.MaxInt64
 	}
 	out.Items = []auditRow{}
-	room := budget
+	room := mostRoom
+	if in.Limit == 0 {
+		room = littleRoom
+	}
 	for range auditPages {
 		list, err := s.recorded(ctx, c, seq)
 		if err != nil {
@@ -80,7 +83,7 @@ func (s *Server) searchAudit(ctx context.Context, c *Client, in searchAuditIn) (
 				continue
 			}
 			row := rowOf(e)
-			n := size(row)
+			n := weightOf(row)
 			if len(out.Items) == limit || n > room && len(out.Items) > 0 {
 				out.NextCursor, out.Truncated = s.cursor(mark{Skip: int(seq)}, "search_audit_log", args), true
 				return out, nil

@@ -126,8 +126,5 @@ func (s *Server) saveContent(ctx context.Context, c *Client, in saveContentIn) (
 		return out, invalid("subject", "or preheader_text, body or body_plain must be given")
 	}
 	err = c.send(ctx, in.writing, call{class: appClass, method: http.MethodPut, path: path, body: body}, &out, nil)
-	if out.Request != nil {
-		shorten(out.Request.Body, mostBefore)
-	}
 	return out, err
 }

@@ -31,6 +31,9 @@ type (
 		Item       messageItem `json:"item" jsonschema:"as in list_messages"`
 		NextCursor string      `json:"next_cursor,omitempty"`
 		Truncated  bool        `json:"truncated,omitempty"`
+
+		shortened bool // a text of an action was cut
+		kind      string
 	}
 	messageRow struct {
 		ID          text   `json:"id"`
@@ -83,6 +86,14 @@ type (
 		Truncated bool   `json:"truncated,omitempty"`
 	}
 )
+
+// links point to the whole message where its texts are too long for an answer.
+func (o getMessageOut) links() []*sdk.ResourceLink {
+	if !o.shortened {
+		return nil
+	}
+	return []*sdk.ResourceLink{{URI: "cio://messages/" + o.kind + "/" + escaped(string(o.Item.ID)), Name: "message", MIMEType: asJSON, Description: "the whole message"}}
+}
 
 // links point to the whole body where it is too long for an answer.
 func (o getDeliveryOut) links() []*sdk.ResourceLink {
@@ -137,11 +148,14 @@ func (s *Server) messageTools() error {
 	)
 }
 
-// maxBodyShown is how many bytes of a body are in an answer; the rest is behind a link.
-const maxBodyShown = 20_000
+// maxBodyShown is how many bytes of a body are in an answer at most.
+const maxBodyShown = 40_000
+
+// kind is one of messages.
+type kind struct{ path, many, one, actions, actionsKey string }
 
 // kinds are the messages by what they are called here: the path of their list, and the names in its answer.
-var kinds = map[string]struct{ path, many, one, actions, actionsKey string }{
+var kinds = map[string]kind{
 	"campaign":      {"/v1/campaigns", "campaigns", "campaign", "/actions", "actions"},
 	"broadcast":     {"/v1/broadcasts", "broadcasts", "broadcast", "/actions", "actions"},
 	"transactional": {"/v1/transactional", "messages", "message", "/contents", "contents"},
@@ -223,30 +237,37 @@ func (s *Server) getMessage(ctx context.Context, c *Client, in getMessageIn) (ou
 			return out, invalid("include", "knows actions")
 		}
 		actions, err := paged(s, in.page, "get_message", []any{in.Kind, in.ID}, func(int, string) ([]map[string]any, string, error) {
-			var l map[string]json.RawMessage
-			if err := c.read(ctx, k.path+"/"+in.ID+k.actions, nil, &l); err != nil {
-				return nil, "", err
-			}
-			var all []map[string]any
-			if err := json.Unmarshal(l[k.actionsKey], &all); err != nil {
-				return nil, "", unexpected()
-			}
-			for i := range all {
-				all[i], _ = cleanAll(all[i]).(map[string]any)
-				for k, v := range all[i] {
-					if n, ok := v.(float64); ok && (k == "id" || strings.HasSuffix(k, "_id")) {
-						all[i][k] = strconv.FormatFloat(n, 'f', -1, 64) // as tools take them
-					}
-				}
-			}
-			return all, "", nil
+			all, err := c.actions(ctx, k, in.ID)
+			return all, "", err
 		})
 		if err != nil {
 			return out, err
 		}
 		out.Item.Actions, out.NextCursor, out.Truncated = actions.Items, actions.NextCursor, actions.Truncated
+		out.shortened, out.kind = actions.shortened, in.Kind
 	}
 	return out, nil
+}
+
+// actions are what a message sends.
+func (c *Client) actions(ctx context.Context, k kind, id string) ([]map[string]any, error) {
+	var l map[string]json.RawMessage
+	if err := c.read(ctx, k.path+"/"+id+k.actions, nil, &l); err != nil {
+		return nil, err
+	}
+	var all []map[string]any
+	if err := json.Unmarshal(l[k.actionsKey], &all); err != nil {
+		return nil, unexpected()
+	}
+	for i := range all {
+		all[i], _ = cleanAll(all[i]).(map[string]any)
+		for name, v := range all[i] {
+			if n, ok := v.(float64); ok && (name == "id" || strings.HasSuffix(name, "_id")) {
+				all[i][name] = strconv.FormatFloat(n, 'f', -1, 64) // as tools take them
+			}
+		}
+	}
+	return all, nil
 }
 
 // number checks an id of the APIs that is a number.
@@ -315,8 +336,8 @@ func (s *Server) getDelivery(ctx context.Context, c *Client, in getDeliveryIn) (
 		return out, err
 	}
 	out.Item.From, out.Item.Body = b.Archived.From, string(b.Archived.Body)
-	if len(out.Item.Body) > maxBodyShown {
-		out.Item.Body, out.Item.Truncated = strings.ToValidUTF8(out.Item.Body[:maxBodyShown], ""), true
+	for weightOf(out.Item.Body) > mostRoom-littleRoom { // the rest is behind a link
+		out.Item.Body, out.Item.Truncated = strings.ToValidUTF8(out.Item.Body[:min(len(out.Item.Body)*3/4, maxBodyShown)], ""), true
 	}
 	return out, nil
 }

@@ -197,13 +197,16 @@ func (s *Server) searchPeople(ctx context.Context, c *Client, in searchPeopleIn)
 		for _, m := range slices.Concat(l.Results, l.Identifiers) {
 			rows = append(rows, personRow{Identifiers: texts(m)})
 		}
+		if rows = rows[:min(len(rows), mostPeople)]; err == nil && len(in.Attributes) > 0 && len(rows) > 0 {
+			err = s.attributesOf(ctx, c, rows, in.Attributes)
+		}
 		return rows, l.Next, err
 	})
-	if err != nil || len(in.Attributes) == 0 || len(out.Items) == 0 {
-		return out, err
-	}
-	return out, s.attributesOf(ctx, c, out.Items, in.Attributes)
+	return out, err
 }
+
+// mostPeople is how many people's attributes the API answers at once. Of one address it lists more only if that many share it.
+const mostPeople = 100
 
 // attributesOf adds attributes to a page of people.
 func (s *Server) attributesOf(ctx context.Context, c *Client, rows []personRow, names []string) error {
@@ -236,24 +239,39 @@ func (s *Server) attributesOf(ctx context.Context, c *Client, rows []personRow, 
 	return nil
 }
 
-// included are the parts that get_person knows, and whether they come in pages.
+// included are the parts that get_person knows, and whether the API lists them in pages.
 var included = map[string]bool{"attributes": false, "segments": false, "subscriptions": false, "messages": true, "activities": true, "relationships": true}
+
+// paging tells whether a cursor can belong to one of the parts only: the one that comes in pages, or the only one.
+func paging(parts []string) (one string, err error) {
+	pages := 0
+	for _, part := range parts {
+		paged, ok := included[part]
+		if !ok {
+			return "", invalid("include", "knows %s", strings.Join(sortedKeys(included), ", "))
+		}
+		if paged {
+			pages++
+		}
+		if paged && pages == 1 || len(parts) == 1 {
+			one = part
+		}
+	}
+	if pages > 1 {
+		one = ""
+	}
+	return one, nil
+}
 
 func (s *Server) getPerson(ctx context.Context, c *Client, in getPersonIn) (out getPersonOut, err error) {
 	if len(in.Include) == 0 {
 		in.Include = []string{"attributes"}
 	}
-	lists := 0
-	for _, part := range in.Include {
-		pages, ok := included[part]
-		if !ok {
-			return out, invalid("include", "knows %s", strings.Join(sortedKeys(included), ", "))
-		}
-		if pages {
-			lists++
-		}
+	one, err := paging(in.Include)
+	if err != nil {
+		return out, err
 	}
-	if in.Cursor != "" && lists != 1 {
+	if in.Cursor != "" && one == "" {
 		return out, invalid("cursor", "pages over one list: include only that one")
 	}
 	seg, q, err := in.path()
@@ -267,37 +285,41 @@ func (s *Server) getPerson(ctx context.Context, c *Client, in getPersonIn) (out 
 		return out, hinted(err, http.StatusNotFound, wrongType)
 	}
 	out.Item = personItem{Identifiers: a.Customer.identifiers(), Unsubscribed: a.Customer.Unsubscribed}
-	p := part{s, c, in, "/v1/customers/" + seg + "/", q}
+	in.room = mostRoom / len(in.Include)
 	for _, what := range in.Include {
-		var next string
+		p := part{s, c, in, "/v1/customers/" + seg + "/", q}
+		if what != one {
+			p.in.Cursor = ""
+		}
+		var l more
 		switch what {
 		case "attributes":
-			out.Item.Attributes = map[string]string{}
-			for k, v := range a.Customer.Attributes {
-				out.Item.Attributes[clean(k)] = s.seen(ctx, k, string(v))
-			}
+			out.Item.Attributes, l, err = p.attributes(ctx, &a.Customer)
 		case "segments":
-			out.Item.Segments, err = p.segments(ctx)
+			out.Item.Segments, l, err = p.segments(ctx)
 		case "subscriptions":
-			out.Item.Subscriptions, err = p.subscriptions(ctx)
+			out.Item.Subscriptions, l, err = p.subscriptions(ctx)
 		case "messages":
-			out.Item.Messages, next, err = listPart(ctx, p, what, message.delivery)
+			out.Item.Messages, l, err = listPart(ctx, p, what, message.delivery)
 		case "activities":
-			out.Item.Activities, next, err = listPart(ctx, p, what, func(e entry) activity { return s.activity(ctx, e) })
+			out.Item.Activities, l, err = listPart(ctx, p, what, func(e entry) activity { return s.activity(ctx, e) })
 		case "relationships":
-			out.Item.Relationships, next, err = listPart(ctx, p, what, func(m map[string]any) map[string]any { return cleanAll(m).(map[string]any) })
+			out.Item.Relationships, l, err = listPart(ctx, p, what, func(m map[string]any) map[string]any { return cleanAll(m).(map[string]any) })
 		}
 		if err != nil {
 			return out, err
 		}
-		if next != "" {
-			out.Truncated = true
-			if lists == 1 {
-				out.NextCursor = next
-			}
+		if out.Truncated = out.Truncated || l.truncated; what == one {
+			out.NextCursor = l.next
 		}
 	}
 	return out, nil
+}
+
+// more says whether a list goes on, or was cut.
+type more struct {
+	next      string
+	truncated bool
 }
 
 // part reads parts of a person.
@@ -309,26 +331,52 @@ type part struct {
 	q    url.Values
 }
 
-func (p part) segments(ctx context.Context) ([]segmentRow, error) {
+// attributes are those that there is room for, by name.
+func (p part) attributes(ctx context.Context, of *customer) (map[string]string, more, error) {
+	type pair struct{ Name, Value string }
+	rows := make([]pair, 0, len(of.Attributes))
+	for _, k := range sortedKeys(of.Attributes) {
+		rows = append(rows, pair{clean(k), p.s.seen(ctx, k, string(of.Attributes[k]))})
+	}
+	l, err := wholePart(p, "attributes", rows)
+	out := make(map[string]string, len(l.Items))
+	for _, r := range l.Items {
+		out[r.Name] = r.Value
+	}
+	return out, more{l.NextCursor, l.Truncated}, err
+}
+
+// wholePart fits a part that the API answers without pages.
+func wholePart[T any](p part, what string, rows []T) (listOut[T], error) {
+	return fit(p.s, p.in.page, "get_person", []any{p.in.ID, p.in.IDType, what}, rows)
+}
+
+func (p part) segments(ctx context.Context) ([]segmentRow, more, error) {
 	var l struct {
 		Segments []segmentRow `json:"segments"`
 	}
-	err := p.c.read(ctx, p.path+"segments", p.q, &l)
-	return l.Segments, err
+	if err := p.c.read(ctx, p.path+"segments", p.q, &l); err != nil {
+		return nil, more{}, err
+	}
+	out, err := wholePart(p, "segments", l.Segments)
+	return out.Items, more{out.NextCursor, out.Truncated}, err
 }
 
-func (p part) subscriptions(ctx context.Context) ([]subscription, error) {
+func (p part) subscriptions(ctx context.Context) ([]subscription, more, error) {
 	var l struct {
 		Customer struct {
 			Topics []subscription `json:"topics"`
 		} `json:"customer"`
 	}
-	err := p.c.read(ctx, p.path+"subscription_preferences", p.q, &l)
-	return l.Customer.Topics, err
+	if err := p.c.read(ctx, p.path+"subscription_preferences", p.q, &l); err != nil {
+		return nil, more{}, err
+	}
+	out, err := wholePart(p, "subscriptions", l.Customer.Topics)
+	return out.Items, more{out.NextCursor, out.Truncated}, err
 }
 
 // listPart reads a page of one of a person's lists.
-func listPart[From, To any](ctx context.Context, p part, what string, convert func(From) To) ([]To, string, error) {
+func listPart[From, To any](ctx context.Context, p part, what string, convert func(From) To) ([]To, more, error) {
 	key := what
 	if what == "relationships" {
 		key = "cio_relationships"
@@ -336,7 +384,7 @@ func listPart[From, To any](ctx context.Context, p part, what string, convert fu
 	out, err := paged(p.s, p.in.page, "get_person", []any{p.in.ID, p.in.IDType, what}, func(limit int, start string) ([]To, string, error) {
 		return readList(ctx, p.c, p.path+what, p.q, key, limit, start, convert)
 	})
-	return out.Items, out.NextCursor, err
+	return out.Items, more{out.NextCursor, out.Truncated}, err
 }
 
 func (s *Server) upsertPerson(ctx context.Context, c *Client, in upsertIn) (out writeOut, err error) {

@@ -2,7 +2,6 @@ package mcp
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -203,6 +202,7 @@ func (s *Server) readOperation(ctx context.Context, c *Client, in readOperationI
 		r.body = in.Body
 	}
 	var rest map[string]any
+	in.room = mostRoom - littleRoom
 	l, err := paged(s, in.page, readTool, []any{in.ID, textOf(in.Path), textOf(in.Query), textOf(in.Body), in.Fields}, func(limit int, start string) ([]any, string, error) {
 		if start != "" {
 			r.query.Set("start", start)
@@ -231,26 +231,14 @@ func (s *Server) readOperation(ctx context.Context, c *Client, in readOperationI
 			out.Item[k] = only(v, in.Fields)
 		}
 	}
-	room := 2 * budget / 3
-	if out.Items != nil {
-		room = budget / 6
-	}
-	for n := 8000; size(out.Item) > room && n > 0; n /= 4 { // long texts are cut, and then more of them
-		out.Item, _ = shorten(out.Item, n).(map[string]any)
+	room := mostRoom - weightOf(out.Items)
+	if weightOf(out.Item) > room {
+		if out.Item, err = shrunk(out.Item, max(room, littleRoom)); err != nil {
+			return out, err
+		}
 		out.Truncated = true
 	}
-	if size(out.Item) > room {
-		out.Item, out.Truncated = map[string]any{}, true
-	}
 	return out, nil
-}
-
-func size(v any) int {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return 0
-	}
-	return len(b)
 }
 
 // listIn takes the longest list and the token of the next page out of an answer.
@@ -284,25 +272,6 @@ func only(v any, fields []string) any {
 		}
 	}
 	return out
-}
-
-// shorten cuts texts of more than n bytes.
-func shorten(v any, n int) any {
-	switch v := v.(type) {
-	case string:
-		if len(v) > n {
-			return strings.ToValidUTF8(v[:n], "") + "…"
-		}
-	case []any:
-		for i := range v {
-			v[i] = shorten(v[i], n)
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = shorten(v[k], n)
-		}
-	}
-	return v
 }
 
 // veiled cleans an answer, and hides values with sensitive names from callers who may not see them.

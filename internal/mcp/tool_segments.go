@@ -137,17 +137,19 @@ func (s *Server) getSegment(ctx context.Context, c *Client, in getSegmentIn) (ou
 			out.Item.UsedBy = map[string][]int64{}
 			for k, v := range u.UsedBy {
 				if len(v) > 0 {
-					out.Item.UsedBy[clean(k)] = v
+					out.Item.UsedBy[clean(k)] = v[:min(len(v), mostUses)]
+					out.Truncated = out.Truncated || len(v) > mostUses
 				}
 			}
 		case "members":
+			in.room = mostRoom - littleRoom // beside who uses it
 			l, err := paged(s, in.page, "get_segment", []any{in.SegmentID}, func(limit int, start string) ([]personRow, string, error) {
 				return readList(ctx, c, path+"/membership", nil, "identifiers", limit, start, func(m map[string]text) personRow { return personRow{Identifiers: texts(m)} })
 			})
 			if err != nil {
 				return out, err
 			}
-			out.Item.Members, out.NextCursor, out.Truncated = l.Items, l.NextCursor, l.Truncated
+			out.Item.Members, out.NextCursor, out.Truncated = l.Items, l.NextCursor, out.Truncated || l.Truncated
 		default:
 			return out, invalid("include", "knows count, used_by and members")
 		}
@@ -165,6 +167,9 @@ func (c *Client) count(ctx context.Context, segment string) (int64, error) {
 	}
 	return n.Count.Int64()
 }
+
+// mostUses is how many users of a segment of a kind an answer lists.
+const mostUses = 100
 
 // Bounds of counting people who match a filter, which the API can only list.
 const (

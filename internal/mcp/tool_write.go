@@ -13,13 +13,14 @@ type (
 	}
 	// writeOut is what every write answers.
 	writeOut struct {
-		Status  string           `json:"status" jsonschema:"accepted or dry_run"`
-		Changes []change         `json:"changes"`
-		Undo    string           `json:"undo,omitempty"`
-		Request *request         `json:"request,omitempty"`
-		Errors  []map[string]any `json:"errors,omitempty"`
-		ID      string           `json:"id,omitempty"`
-		AuditID string           `json:"audit_id,omitempty"`
+		Status    string           `json:"status" jsonschema:"accepted or dry_run"`
+		Changes   []change         `json:"changes"`
+		Undo      string           `json:"undo,omitempty"`
+		Request   *request         `json:"request,omitempty"`
+		Errors    []map[string]any `json:"errors,omitempty"`
+		ID        string           `json:"id,omitempty"`
+		Truncated bool             `json:"truncated,omitempty"`
+		AuditID   string           `json:"audit_id,omitempty"`
 	}
 	change struct {
 		Field  string `json:"field"`
@@ -62,7 +63,7 @@ func (c *Client) send(ctx context.Context, w writing, r call, out *writeOut, int
 	body, _ := r.body.(map[string]any)
 	if w.DryRun {
 		out.Status, out.Request = "dry_run", &request{r.method, shown(r), body}
-		return nil
+		return out.bound()
 	}
 	r.key = w.IdempotencyKey
 	r.again = r.again || r.key != "" && c.o.Once || r.method == http.MethodPut || r.method == http.MethodDelete
@@ -70,6 +71,39 @@ func (c *Client) send(ctx context.Context, w writing, r call, out *writeOut, int
 		return err
 	}
 	out.Status = "accepted"
+	return out.bound()
+}
+
+// bound keeps an answer within what a model can be given: the request that is shown and the values after are cut first, since the
+// caller knows them, and the values before last.
+func (w *writeOut) bound() (err error) {
+	if weightOf(w) <= mostRoom {
+		return nil
+	}
+	w.Truncated = true
+	if w.Request != nil && weightOf(w.Request) > mostRoom/3 {
+		if w.Request.Body, err = shrunk(w.Request.Body, mostRoom/3); err != nil {
+			return err
+		}
+	}
+	for i := range w.Changes {
+		w.Changes[i].After = cutTo(w.Changes[i].After, 100)
+	}
+	if weightOf(w) > mostRoom {
+		room := mostRoom / 2
+		n, _, err := cut(w.Changes, len(w.Changes), room)
+		if err != nil {
+			return err
+		}
+		w.Changes, w.Undo = w.Changes[:n], "the values before are too long to show whole: read them first, then change"
+	}
+	if weightOf(w) > mostRoom {
+		n, _, err := cut(w.Errors, len(w.Errors), mostRoom/4)
+		if err != nil {
+			return err
+		}
+		w.Errors = w.Errors[:n]
+	}
 	return nil
 }
 
