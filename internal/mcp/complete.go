@@ -18,7 +18,7 @@ const mostValues = 100
 func (s *Server) complete(ctx context.Context, req *sdk.CompleteRequest) (*sdk.CompleteResult, error) {
 	p := req.Params
 	out := &sdk.CompleteResult{Completion: sdk.CompletionResultDetails{Values: []string{}}}
-	if p.Ref == nil || s.need(ctx, workspace.Read) != nil || len(p.Argument.Value) > 200 {
+	if p.Ref == nil || !slices.Contains(s.scopes(ctx), workspace.Read) || len(p.Argument.Value) > 200 {
 		return out, nil
 	}
 	given := map[string]string{}

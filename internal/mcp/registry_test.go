@@ -20,6 +20,7 @@ import (
 	"rapport.example/internal/api"
 	"rapport.example/internal/api/app"
 	"rapport.example/internal/api/track"
+	"rapport.example/internal/audit"
 	"rapport.example/internal/catalog"
 	"rapport.example/internal/workspace"
 )
@@ -36,6 +37,7 @@ func registry(t *testing.T) *Server {
 	s, err := New(Options{
 		URL: "http://127.0.0.1:1", Key: "agk_none", Scopes: workspace.Scopes(), Secret: []byte("secret"), Now: time.Now,
 		Guide: func(context.Context) (*catalog.Catalog, error) { return guide, nil }, Operations: operations(),
+		Recorded: func(func(*audit.Entry) error) error { return nil },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -77,6 +77,9 @@ func declare[In, Out any](s *Server, d spec, h handler[In, Out]) error {
 		if err := s.need(ctx, d.scope); err != nil {
 			return nil, zero, err
 		}
+		if d.self && s.o.Hosted != nil {
+			return nil, zero, &toolError{Code: "unsupported_on_connection", Message: "the hosted service cannot do this", Hint: "get_workspace lists what it cannot do"}
+		}
 		c, err := s.client(ctx)
 		if err != nil {
 			return nil, zero, told(err)

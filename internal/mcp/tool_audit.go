@@ -37,7 +37,7 @@ type (
 func (s *Server) auditTools() error {
 	return declare(s, spec{
 		setAdmin, "search_audit_log", "Search the record", "What agents did and were refused in this workspace, newest first: by tool, key, outcome and time. Arguments are without personal data.",
-		workspace.Audit, reads, false,
+		workspace.Audit, reads, s.o.Recorded == nil,
 	}, s.searchAudit)
 }
 
@@ -132,9 +132,6 @@ func (s *Server) recorded(ctx context.Context, c *Client, before int64) ([]audit
 			out = append(out, last[(n-1-i)%auditPage])
 		}
 		return out, err
-	}
-	if s.o.Hosted != nil {
-		return nil, &toolError{Code: "unsupported_on_connection", Message: "this connection keeps no record", Hint: "start rapport mcp with --audit-file"}
 	}
 	var l struct {
 		Entries []audit.Entry `json:"entries"`
