@@ -204,7 +204,7 @@ func (c *Client) try(ctx context.Context, q call, raw []byte, into any) (http.He
 		}
 	case res.StatusCode/100 != 2:
 		return res.Header, &APIError{
-			Status: res.StatusCode, Message: errorMessage(answer), RetryAfter: retryAfter(res.Header), RequestID: res.Header.Get("X-Request-Id"), Foreign: true,
+			Status: res.StatusCode, Message: c.scrub(errorMessage(answer)), RetryAfter: retryAfter(res.Header), RequestID: res.Header.Get("X-Request-Id"), Foreign: true,
 		}
 	case into == nil:
 		return res.Header, nil

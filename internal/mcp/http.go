@@ -2,14 +2,19 @@ package mcp
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"rapport.example/internal/audit"
+	"rapport.example/internal/id"
 )
 
 // maxBody bounds a request of the protocol, in bytes.
@@ -42,27 +47,43 @@ func (s *Server) stack(get func(r *http.Request) *sdk.Server) http.Handler {
 			return
 		}
 		without, err := sessionless(w, r)
+		var long *http.MaxBytesError
 		switch {
+		case errors.As(err, &long):
+			s.turnedAway(r.Context(), "payload_too_large", "body")
+			http.Error(w, "the request is longer than 4 MiB", http.StatusRequestEntityTooLarge)
 		case err != nil:
-			http.Error(w, "the request is longer than 4 MiB, or broke off", http.StatusRequestEntityTooLarge)
+			http.Error(w, "the request broke off", http.StatusBadRequest)
 		case without:
 			stateless.ServeHTTP(w, r)
 		default:
 			sessions.ServeHTTP(w, r)
 		}
 	})
-	guarded := auth.RequireBearerToken(s.verify, &auth.RequireBearerTokenOptions{AllowMissingExpiration: true})(both)
-	return http.NewCrossOriginProtection().Handler(guarded)
+	keyed := auth.RequireBearerToken(s.verify, &auth.RequireBearerTokenOptions{AllowMissingExpiration: true})
+	origins := http.NewCrossOriginProtection()
+	origins.SetDenyHandler(keyed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.turnedAway(r.Context(), "refused", "origin")
+		http.Error(w, "a page of another origin may not use this key", http.StatusForbidden)
+	})))
+	return origins.Handler(keyed(both))
+}
+
+// turnedAway records a request with an agent key that did not come as far as a tool.
+func (s *Server) turnedAway(ctx context.Context, outcome, rule string) {
+	now := s.o.Now()
+	e := audit.Entry{At: now.UnixMilli(), ID: id.New(now), Tool: "mcp", Scopes: s.scopes(ctx), Outcome: outcome, Rule: rule}
+	e.Digest, e.Arguments = arguments(nil)
+	if err := s.keep(ctx, &e); err != nil && s.o.Logger != nil {
+		s.o.Logger.Error("a refused request could not be recorded", "rule", rule, "error", err)
+	}
 }
 
 // sessionless tells whether a request is of a revision without sessions, by its header or by what its body says.
 func sessionless(w http.ResponseWriter, r *http.Request) (bool, error) {
-	if r.Header.Get("Mcp-Protocol-Version") >= modern {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		return true, nil
-	}
+	told := r.Header.Get("Mcp-Protocol-Version") >= modern
 	if r.Method != http.MethodPost {
-		return false, nil
+		return told, nil
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
@@ -76,7 +97,7 @@ func sessionless(w http.ResponseWriter, r *http.Request) (bool, error) {
 	}
 	err = json.Unmarshal(body, &m) // what is no JSON is for the handler to refuse
 	_, ok := m.Params.Meta["io.modelcontextprotocol/protocolVersion"]
-	return ok && err == nil, nil
+	return told || ok && err == nil, nil
 }
 
 func basic(user, password string) string {

@@ -74,6 +74,9 @@ func declare[In, Out any](s *Server, d spec, h handler[In, Out]) error {
 	}
 	run := func(ctx context.Context, req *sdk.CallToolRequest, in In) (*sdk.CallToolResult, Out, error) {
 		var zero Out
+		if req.Params.RequestState != "" || len(req.Params.InputResponses) > 0 { // no tool asks anything back
+			return nil, zero, invalid("requestState", "is not one that this server gave out")
+		}
 		if err := s.need(ctx, d.scope); err != nil {
 			return nil, zero, err
 		}

@@ -53,6 +53,8 @@ type Options struct {
 	Recorded func(visit func(*audit.Entry) error) error
 	// Verify checks an agent key over HTTP, which comes from an address as http.Request.RemoteAddr has it.
 	Verify func(ctx context.Context, key, from string) (Caller, error)
+	// Stranger is told of a bearer token over HTTP that is no agent key; nil = nobody is.
+	Stranger func(ctx context.Context, token string)
 	// Inside goes with each call to the server at URL, with the address of whoever called over HTTP as X-Forwarded-For: by it the
 	// server knows its own calls. nil = the server is another process.
 	Inside http.Header
@@ -198,6 +200,9 @@ func (s *Server) governor(workspace string) *governor {
 // verify checks a bearer token.
 func (s *Server) verify(ctx context.Context, token string, r *http.Request) (*auth.TokenInfo, error) {
 	if !strings.HasPrefix(token, "agk_") {
+		if s.o.Stranger != nil {
+			s.o.Stranger(ctx, token)
+		}
 		return nil, fmt.Errorf("%w: only agent keys (agk_…) open this endpoint", auth.ErrInvalidToken)
 	}
 	who, err := s.o.Verify(ctx, token, r.RemoteAddr)

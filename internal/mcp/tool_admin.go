@@ -110,6 +110,9 @@ func (s *Server) batchPeople(ctx context.Context, c *Client, in batchIn) (out wr
 		if textOf(op["type"]) != "person" {
 			return out, invalid("operations", "must be about people: operation %d has another type", i)
 		}
+		if err := ownWill(op); err != nil {
+			return out, err
+		}
 	}
 	var a struct {
 		Errors []map[string]any `json:"errors"`

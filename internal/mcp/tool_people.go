@@ -444,6 +444,9 @@ func (s *Server) trackEvent(ctx context.Context, c *Client, in trackIn) (out wri
 	if err != nil {
 		return out, err
 	}
+	if err := ownAddress("data", in.Data); err != nil {
+		return out, err
+	}
 	if in.EventID == "" {
 		in.EventID = id.New(s.o.Now()) // so that it can be sent again after a broken connection
 	}

@@ -332,7 +332,7 @@ func safe(v any) error {
 			if k == "unsubscribed" || strings.HasPrefix(k, "cio_subscription_preferences") {
 				return &toolError{Code: "policy_blocked", Field: "body", Message: "subscriptions have a tool of their own", Hint: "use set_subscription"}
 			}
-			if k = strings.ToLower(k); k == "url" || strings.HasSuffix(k, "_url") || slices.Contains([]string{"bcc", "cc", "fake_bcc"}, k) {
+			if k = strings.ToLower(k); k == "url" || strings.HasSuffix(k, "_url") || slices.Contains([]string{"bcc", "cc", "fake_bcc", "recipient", "from_address", "reply_to"}, k) {
 				return &toolError{Code: "policy_blocked", Field: "body", Message: "the body holds a field that agents may not set", Hint: "leave out what names a URL or a copy to somebody"}
 			}
 			if err := safe(x); err != nil {

@@ -14,9 +14,11 @@ import (
 	"rapport.example/internal/api/app"
 	"rapport.example/internal/api/pipelines"
 	"rapport.example/internal/api/track"
+	"rapport.example/internal/audit"
 	"rapport.example/internal/center"
 	"rapport.example/internal/definition"
 	"rapport.example/internal/export"
+	"rapport.example/internal/id"
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/link"
 	"rapport.example/internal/mcp"
@@ -34,7 +36,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	inside := newInside()
 	agents, err := mcp.New(mcp.Options{
 		Inside: http.Header{insideHeader: {inside}}, Operations: Operations(), Docs: Pages(),
-		URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent, Limits: s.agentLimits(), Now: s.now, Guide: guide.read,
+		URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent, Stranger: s.recordStranger, Limits: s.agentLimits(), Now: s.now, Guide: guide.read,
 	})
 	if err != nil {
 		return nil, err
@@ -128,6 +130,25 @@ func (s *server) verifyAgent(_ context.Context, key, from string) (mcp.Caller, e
 	return mcp.Caller{
 		ID: strconv.FormatInt(a.Credential.ID, 10), Workspace: strconv.FormatInt(a.Workspace.ID, 10), Scopes: a.Credential.AgentScopes(),
 	}, nil
+}
+
+// recordStranger records in a workspace that a key of it which is for something else was tried as an agent's.
+func (s *server) recordStranger(ctx context.Context, token string) {
+	now := s.now()
+	for _, kind := range []workspace.Kind{workspace.App, workspace.Write} {
+		a, err := s.keys.Secret(kind, token, now)
+		if err != nil {
+			continue
+		}
+		e := audit.Entry{
+			Workspace: a.Workspace.ID, At: now.UnixMilli(), ID: id.New(now), Key: a.Credential.ID, Tool: "mcp", Outcome: "unauthorized", Rule: "audience",
+			Arguments: map[string]any{}, Scopes: []string{},
+		}
+		if err := s.db.AppendAudit(ctx, &e); err != nil {
+			s.log.Error("a refused key could not be recorded", "error", err)
+		}
+		return
+	}
 }
 
 // agentLimits are the limits that tools keep to, which are those of this server.

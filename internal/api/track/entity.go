@@ -46,6 +46,9 @@ func (s *surface) entity(c *api.Call) error {
 		return err
 	}
 	kind, payload, err := r.operation(v)
+	if err == nil && kind == ingest.Event {
+		err = ownAddress(c, v.Get("attributes"))
+	}
 	if err != nil {
 		return err
 	}
@@ -80,6 +83,9 @@ func (r reader) operations(c *api.Call, list value.Value) (ops []ingest.Op, bad 
 	for e := range list.Elements() {
 		index++
 		kind, payload, err := r.operation(e)
+		if err == nil && kind == ingest.Event {
+			err = ownAddress(c, e.Get("attributes"))
+		}
 		if err != nil {
 			for _, one := range api.Errors(err) {
 				bad = append(bad, api.ItemOf(index, one))

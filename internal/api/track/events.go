@@ -38,6 +38,9 @@ func (s *surface) track(c *api.Call, p *ingest.EventPayload, anonymous bool) err
 		return err
 	}
 	p.Type = uint8(typeOf(kind))
+	if err := ownAddress(c, p.Data); err != nil {
+		return err
+	}
 	if err := r.invite(v, p, anonymous); err != nil {
 		return err
 	}
@@ -47,6 +50,20 @@ func (s *surface) track(c *api.Call, p *ingest.EventPayload, anonymous bool) err
 		}
 	}
 	return s.done(c, ingest.Event, encodeEvent(p))
+}
+
+// ownAddress keeps agents from saying in an event who gets the campaign's mail and whom it comes from, which its data can.
+func ownAddress(c *api.Call, data value.Value) error {
+	if !c.ByAgent() {
+		return nil
+	}
+	for name := range data.Fields() {
+		switch name {
+		case "recipient", "from_address", "reply_to":
+			return fault.New(fault.Forbidden, "%s in the data of an event is not for agents: it changes who gets mail or whom it comes from", name)
+		}
+	}
+	return nil
 }
 
 // invite refuses in strict mode an event that is nobody's and has no recipient either: nothing can come of it.
