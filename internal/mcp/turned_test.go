@@ -1,0 +1,182 @@
+package mcp_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"rapport.example/internal/audit"
+	"rapport.example/internal/config"
+)
+
+// send is a request as a program makes it that is no client of the protocol.
+func send(t *testing.T, method, url, token, body string, headers ...string) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json, text/event-stream")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	return res.StatusCode
+}
+
+// TestTurnedAway: what does not come as far as a tool is refused, and what has a key of the workspace leaves its entry in the record.
+func TestTurnedAway(t *testing.T) {
+	t.Parallel()
+	url := serve(t)
+	secret := key(t, url, "read", "write", "write:live")
+	long := `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"x":"` + strings.Repeat("x", 4<<20) + `"}}`
+	list := `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`
+	for _, test := range []struct {
+		name, method, path, token, body string
+		headers                         []string
+		want                            int
+		row                             string // tool, outcome and rule; "" where nobody is known who tried
+	}{
+		{"no key", http.MethodPost, "/mcp", "", list, nil, http.StatusUnauthorized, ""},
+		{"an unknown key", http.MethodPost, "/mcp", "agk_unknown", list, nil, http.StatusUnauthorized, ""},
+		{"an App API key", http.MethodPost, "/mcp", appKey, list, nil, http.StatusUnauthorized, "mcp unauthorized audience"},
+		{"an admin key", http.MethodPost, "/mcp", adminKey, list, nil, http.StatusUnauthorized, ""},
+		{"another origin", http.MethodPost, "/mcp", secret, list, []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, http.StatusForbidden, "mcp refused origin"},
+		{"a long body", http.MethodPost, "/mcp", secret, long, nil, http.StatusRequestEntityTooLarge, "mcp payload_too_large body"},
+		{"a long body without sessions", http.MethodPost, "/mcp", secret, long, []string{"Mcp-Protocol-Version", newer}, http.StatusRequestEntityTooLarge, "mcp payload_too_large body"},
+		{"a send by hand", http.MethodPost, "/v1/send/email", secret, `{}`, nil, http.StatusForbidden, "http forbidden_scope scope"},
+		{"a trigger by hand", http.MethodPost, "/v1/campaigns/1/triggers", secret, `{}`, nil, http.StatusForbidden, "http forbidden_scope scope"},
+		{"an operator's path", http.MethodGet, "/admin/v1/keys", secret, "", nil, http.StatusUnauthorized, ""},
+		{"another recipient by hand", http.MethodPost, "/api/v1/customers/ada/events", secret, `{"name":"x","data":{"recipient":"eve@example.com"}}`, nil, http.StatusForbidden, "http forbidden_scope scope"},
+		{"deleting by hand without leave", http.MethodDelete, "/api/v1/customers/ada", secret, "", nil, http.StatusForbidden, "http forbidden_scope scope"},
+	} {
+		before := len(record(t, url))
+		if got := send(t, test.method, url+test.path, test.token, test.body, test.headers...); got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+		}
+		var rows []string
+		for _, e := range record(t, url)[before:] {
+			rows = append(rows, e.Tool+" "+e.Outcome+" "+e.Rule)
+		}
+		if got := strings.Join(rows, ", "); got != test.row {
+			t.Errorf("%s: the record says %q, want %q", test.name, got, test.row)
+		}
+	}
+}
+
+// TestSwitches: the workspace's switches hold from the next call on, also of sessions that are open, and what they refuse is recorded.
+func TestSwitches(t *testing.T) {
+	t.Parallel()
+	url := serve(t)
+	s := connect(t, overPath(url, "/mcp/x/all", key(t, url, "read", "write", "write:live")), older)
+	refused := func(what, tool string, args m) {
+		t.Helper()
+		res := use(t, s, tool, args, nil)
+		all := record(t, url)
+		last := slices.IndexFunc(all, func(e audit.Entry) bool { return e.Tool == tool && e.Seq > int64(len(all)-3) })
+		if !res.IsError || !strings.HasPrefix(text(res), "forbidden_scope") || last < 0 || all[last].Outcome != "forbidden_scope" {
+			t.Errorf("%s: %s; the record %+v", what, text(res), all[len(all)-1])
+		}
+	}
+	use(t, s, "upsert_person", m{"id": "ada", "attributes": m{"a": 1}}, &write{})
+	refused("nothing live", "remove_person", m{"id": "ada", "action": "delete", "confirm_id": "ada"})
+	call(t, http.MethodPut, url+"/admin/v1/agents", m{"stopped": true}, nil)
+	refused("stopped", "upsert_person", m{"id": "ada", "attributes": m{"a": 2}})
+	refused("stopped", "track_event", m{"id": "ada", "name": "x"})
+	use(t, s, "get_person", m{"id": "ada"}, &item{})
+}
+
+// TestForeignCursors: a cursor is of one list of one workspace, to the last bit.
+func TestForeignCursors(t *testing.T) {
+	t.Parallel()
+	url := serve(t)
+	call(t, http.MethodPost, url+"/admin/v1/apply", m{"file": "other.yaml", "yaml": "schema: 1\nworkspace: other\nsegments: [{id: a, name: a, manual: true}, {id: b, name: b, manual: true}]\n"}, nil)
+	var other struct{ Secret string }
+	call(t, http.MethodPost, url+"/admin/v1/keys", m{"kind": "agent", "name": "x", "scopes": []string{"read"}, "workspace": "other"}, &other)
+	ours, theirs := connect(t, overHTTP(url, agentKey)), connect(t, overHTTP(url, other.Secret))
+	var l list
+	use(t, ours, "list_segments", m{"limit": 1}, &l)
+	if l.NextCursor == "" {
+		t.Fatal("the list has one page")
+	}
+	use(t, ours, "list_segments", m{"limit": 1, "cursor": l.NextCursor}, &list{})
+	for i := 0; i < len(l.NextCursor); i += 7 {
+		b := []byte(l.NextCursor)
+		if b[i]++; i == len(b)-1 {
+			continue // bits behind the last byte say nothing
+		}
+		if res := use(t, ours, "list_segments", m{"limit": 1, "cursor": string(b)}, nil); !res.IsError {
+			t.Errorf("a cursor changed at %d was taken", i)
+		}
+	}
+	for name, test := range map[string]struct {
+		who  any
+		tool string
+		args m
+	}{
+		"another workspace": {theirs, "list_segments", m{}}, "another tool": {ours, "list_messages", m{"kind": "campaign"}}, "another question": {ours, "list_segments", m{"query": "a"}},
+	} {
+		s := ours
+		if test.who == theirs {
+			s = theirs
+		}
+		test.args["cursor"], test.args["limit"] = l.NextCursor, 1
+		if res := use(t, s, test.tool, test.args, nil); !strings.HasPrefix(text(res), "invalid_input: cursor") {
+			t.Errorf("%s: %s", name, text(res))
+		}
+	}
+}
+
+// TestTricksInIds: an identifier is that person's name and never a path, whatever it holds.
+func TestTricksInIds(t *testing.T) {
+	t.Parallel()
+	url := serve(t)
+	s := connect(t, overHTTP(url, agentKey))
+	for i, id := range []string{
+		"../../v1/send/email", "a/b", "a%2fb", "%2e%2e%2fsegments", "a?b=c", "a#b", "a+b", "a b", "a&b=c", `a\b`, "a;b", "ä/ö", "a%", "a%00b", "attributes", "..;/x", "x/../../admin",
+	} {
+		use(t, s, "upsert_person", m{"id": id, "attributes": m{"n": fmt.Sprint(i)}}, &write{})
+		var p item
+		use(t, s, "get_person", m{"id": id}, &p)
+		if p.Item.Identifiers["id"] != id || p.Item.Attributes["n"] != fmt.Sprint(i) {
+			t.Errorf("%q is kept as %+v", id, p)
+		}
+	}
+	for _, id := range []string{".", "..", "", " ", strings.Repeat("x", 151), "a\x00b", "a\r\nb"} {
+		if res := use(t, s, "get_person", m{"id": id}, nil); !res.IsError {
+			t.Errorf("%q is somebody: %s", id, text(res))
+		}
+	}
+}
+
+// TestCrowd: fifty agents who ask at once are within the limits of the workspace, all of them, and nobody is told to come back.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	url := serve(t, func(o *config.Serve) { o.Limits, o.LimitTrack, o.LimitApp = "vendor", 100, 10 })
+	s := connect(t, overHTTP(url, agentKey))
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			if res := use(t, s, "list_segments", m{}, nil); res.IsError {
+				t.Errorf("call %d: %s", i, text(res))
+			}
+		})
+	}
+	wg.Wait()
+	for _, e := range record(t, url) {
+		for _, c := range e.Calls {
+			if c.Status == http.StatusTooManyRequests {
+				t.Errorf("the server refused %s %s", c.Method, c.Path)
+			}
+		}
+	}
+}
