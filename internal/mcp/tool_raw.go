@@ -1,8 +1,10 @@
 package mcp
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -78,41 +80,56 @@ func (s *Server) findOperation(_ context.Context, _ *Client, in findOperationIn)
 		return listOut[operationRow]{}, invalid("query", "must be 1 to 500 bytes")
 	}
 	return paged(s, in.page, "find_operation", []any{in.Query, in.API}, func(int, string) ([]operationRow, string, error) {
-		type found struct {
-			row   operationRow
-			score int
+		all := s.operations()
+		if in.API != "" {
+			all = slices.DeleteFunc(all, func(o *Operation) bool { return o.Track != (in.API == "track") })
 		}
-		var hits []found
-		want := wordsOf(in.Query)
-		for _, o := range s.operations() {
-			if in.API != "" && o.Track != (in.API == "track") {
-				continue
-			}
-			r := operationRow{ID: o.ID(), Method: o.Method, Path: o.Path, Doc: o.Doc, Fields: o.Fields}
-			r.Use, r.Scope = o.use()
-			has, score := wordsOf(o.Method+" "+o.Path+" "+o.Doc), 0
-			for _, w := range want {
-				if slices.Contains(has, w) {
-					score++
-				}
-			}
-			if in.Query == r.ID {
-				score = 1000
-			}
-			if score > 0 {
-				hits = append(hits, found{r, score})
-			}
-		}
-		slices.SortStableFunc(hits, func(a, b found) int { return b.score - a.score })
-		rows := make([]operationRow, len(hits))
-		for i := range hits {
-			rows[i] = hits[i].row
-		}
-		return rows, "", nil
+		return ranked(in.Query, all), "", nil
 	})
 }
 
+// ranked are the operations that have a word of the query, those with more and rarer ones first.
+func ranked(query string, all []*Operation) []operationRow {
+	words, in := make([][]string, len(all)), map[string]float64{}
+	for i, o := range all {
+		words[i] = wordsOf(o.Method + " " + o.Path + " " + o.Doc)
+		for _, w := range words[i] {
+			in[w]++
+		}
+	}
+	type found struct {
+		row   operationRow
+		score float64
+	}
+	var hits []found
+	for i, o := range all {
+		r := operationRow{ID: o.ID(), Method: o.Method, Path: o.Path, Doc: o.Doc, Fields: o.Fields}
+		r.Use, r.Scope = o.use()
+		score := 0.0
+		for _, w := range wordsOf(query) {
+			if slices.Contains(words[i], w) {
+				score += math.Log(1 + float64(len(all))/in[w])
+			}
+		}
+		if query == r.ID {
+			score = math.Inf(1)
+		}
+		if score > 0 {
+			hits = append(hits, found{r, score / (1 + float64(len(words[i]))/50)})
+		}
+	}
+	slices.SortStableFunc(hits, func(a, b found) int { return cmp.Compare(b.score, a.score) })
+	rows := make([]operationRow, len(hits))
+	for i := range hits {
+		rows[i] = hits[i].row
+	}
+	return rows
+}
+
 var wordPattern = regexp.MustCompile(`[a-z0-9]+`)
+
+// small are words that say nothing about an operation.
+const small = " a an and are as at be by can do for from how i in is it me my of on one or that the their them they to up what when which who with you v1 api id "
 
 // wordsOf are the words of a text, in their simplest form and each once.
 func wordsOf(text string) []string {
@@ -125,6 +142,7 @@ func wordsOf(text string) []string {
 			words[i] = w[:len(w)-1]
 		}
 	}
+	words = slices.DeleteFunc(words, func(w string) bool { return strings.Contains(small, " "+w+" ") })
 	slices.Sort(words)
 	return slices.Compact(words)
 }

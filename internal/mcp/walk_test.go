@@ -238,3 +238,26 @@ func TestRawInput(t *testing.T) {
 		t.Errorf("dry run: %v, %v", out, b.asked())
 	}
 }
+
+// TestFindOperation: what the search should find comes first.
+func TestFindOperation(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, whole)
+	_, c := over(t, b.URL, true, nil)
+	for query, want := range map[string]string{
+		"which objects is a person related to": "get_customers_by_customer_id_relationships", "links of a campaign's metrics": "get_campaigns_by_campaign_id_metrics_links",
+		"the suppression list": "get_esp_suppression_by_type", "change a snippet": "put_snippets", "opt-outs of a person": "get_customers_by_customer_id_optouts",
+		"add a push device": "put_track_customers_by_identifier_devices", "list collections": "get_collections", "people in a segment": "get_segments_by_segment_id_membership",
+		"get_exports": "get_exports", "IP addresses that mail is sent from": "get_info_ip_addresses",
+	} {
+		out := asMap(t, call1(t, c, "find_operation", m{"query": query, "limit": 3}).StructuredContent)
+		var got []string
+		items, _ := out["items"].([]any)
+		for _, x := range items {
+			got = append(got, x.(m)["operation_id"].(string))
+		}
+		if !slices.Contains(got, want) {
+			t.Errorf("%q finds %v, want %s among them", query, got, want)
+		}
+	}
+}
