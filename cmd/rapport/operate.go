@@ -279,7 +279,7 @@ type mcpCmd struct {
 	AppURL     string   `help:"Instead of the hosted service's App API." env:"RAPPORT_APP_URL" placeholder:"URL"`
 	Scopes     []string `help:"On the hosted service: what the agent may do. read, read:sensitive, write, write:live, audit. Default: read." placeholder:"SCOPE"`
 	AuditFile  string   `help:"On the hosted service: file that records what the agent did; none for no record. Default: audit.jsonl in the user's folder of rapport." env:"RAPPORT_AUDIT_FILE" placeholder:"FILE"`
-	Toolsets   []string `help:"Toolsets to offer, or all. Default: context, people, segments, messages." env:"RAPPORT_TOOLSETS" placeholder:"SET"`
+	Toolsets   []string `help:"Toolsets to offer, or all. Default: context, people, segments, messages, catalog." env:"RAPPORT_TOOLSETS" placeholder:"SET"`
 	Tools      []string `help:"Tools to offer besides." env:"RAPPORT_TOOLS" placeholder:"TOOL"`
 	Exclude    []string `name:"exclude-tools" help:"Tools not to offer." env:"RAPPORT_EXCLUDE_TOOLS" placeholder:"TOOL"`
 	ReadOnly   bool     `help:"Offer only tools that change nothing." env:"RAPPORT_READ_ONLY"`

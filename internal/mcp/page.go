@@ -12,7 +12,7 @@ import (
 // page is what every list tool takes.
 type page struct {
 	Limit  int    `json:"limit,omitempty" jsonschema:"1-100, default 20"`
-	Cursor string `json:"cursor,omitempty" jsonschema:"next_cursor of the page before"`
+	Cursor string `json:"cursor,omitempty"`
 	owner  string // the workspace that the list is of; see bind
 	room   int    // what the page may cost, as weigh has it; 0 = what is usual
 }
