@@ -213,3 +213,38 @@ func TestHostedRecord(t *testing.T) {
 		t.Errorf("verify of a changed file: %v\n%s", err, out)
 	}
 }
+
+// TestReadResources reads resources of a real server, as its keys may.
+func TestReadResources(t *testing.T) {
+	t.Parallel()
+	url := serve(t)
+	s := connect(t, overHTTP(url, key(t, url, "read", "write", "read:sensitive")))
+	mainJob(t, connect(t, overHTTP(url, agentKey)), "res1", "self")
+	var l list
+	use(t, s, "list_deliveries", m{"person": "res1"}, &l)
+	for uri, want := range map[string]string{
+		"cio://workspace": `"acme"`, "cio://people/res1": `"first_name":"Agent"`, "cio://people/res1%40example.com": `"id":"res1"`, "cio://messages/campaign/1": `"actions":[`,
+		"cio://deliveries/" + l.Items[0].ID + "/body": "Agent", "cio://schema/attributes": `"name":"plan","type":"text"`, "cio://schema/events/signed_up": `"campaigns":["1"]`,
+		"cio://docs/agents": "# Agents", "services://rapport": `"readiness"`,
+	} {
+		res, err := s.ReadResource(t.Context(), &sdk.ReadResourceParams{URI: uri})
+		if err != nil {
+			t.Errorf("%s: %v", uri, err)
+			continue
+		}
+		if !strings.Contains(res.Contents[0].Text, want) {
+			t.Errorf("%s = %.300s, want %s", uri, res.Contents[0].Text, want)
+		}
+	}
+	read := connect(t, overHTTP(url, key(t, url, "read")))
+	if _, err := read.ReadResource(t.Context(), &sdk.ReadResourceParams{URI: "cio://deliveries/" + l.Items[0].ID + "/body"}); err == nil {
+		t.Error("a key without read:sensitive read a body")
+	}
+	res, err := s.Complete(t.Context(), &sdk.CompleteParams{
+		Ref: &sdk.CompleteReference{Type: "ref/prompt", Name: "review_campaign"}, Argument: sdk.CompleteParamsArgument{Name: "id", Value: "onb"},
+		Context: &sdk.CompleteContext{Arguments: map[string]string{"kind": "campaign"}},
+	})
+	if err != nil || len(res.Completion.Values) == 0 {
+		t.Errorf("completion: %v, %v", res, err)
+	}
+}
