@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"rapport.example/cmd/rapport/internal/bench"
@@ -20,6 +21,7 @@ type benchCmd struct {
 	Connections []int    `help:"Numbers of connections for single requests." default:"64,256" placeholder:"N"`
 	Only        []string `help:"Only these of the rows below." placeholder:"ROW"`
 	JSON        bool     `name:"json" help:"Print the report as JSON."`
+	Rows        []string `arg:"" optional:"" help:"The same as --only."`
 }
 
 // Help explains the rows.
@@ -56,6 +58,8 @@ Rows:
 
   live     Events for 20,000 people without segments and with 200, 20 of which ask how often that very event happened lately; then 100,000 people who leave a segment by time alone within a minute, while events come in at half of that rate. In this process, without HTTP.
 
+  mcp      50 agents at once read a person: by the API, by a tool in their own process, by a tool of the server; what the tool adds to its API call. Then 50 agents read and write through one program for the hosted service, in whose place a server with the vendor's limits stands: none of their requests may be refused.
+
 The cost of a synced write to the scratch folder (TMPDIR) is measured beside each round.`
 }
 
@@ -68,7 +72,7 @@ func (c *benchCmd) Run(ctx context.Context, a *app) error {
 	var bar *progress
 	report, err := bench.Run(ctx, bench.Options{
 		Executable: program, DatabaseURL: c.DatabaseURL, NATSURL: c.NATSURL, People: c.People, Rounds: c.Rounds,
-		Load: time.Duration(c.Seconds) * time.Second, Connections: c.Connections, Only: c.Only,
+		Load: time.Duration(c.Seconds) * time.Second, Connections: c.Connections, Only: slices.Concat(c.Only, c.Rows),
 		Progress: func(label string, n, of int) {
 			if bar == nil || bar.label != label {
 				bar = newProgress(a.err, label, of)

@@ -46,9 +46,9 @@ const (
 )
 
 // newHTTP is the transport of all clients of a server.
-func newHTTP() *http.Client {
+func newHTTP(over http.RoundTripper) *http.Client {
 	return &http.Client{
-		Timeout: tryTimeout,
+		Transport: over, Timeout: tryTimeout,
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if r.URL.Host != via[0].URL.Host {
 				return errors.New("redirect to another host refused")

@@ -130,7 +130,7 @@ func TestTries(t *testing.T) {
 				fmt.Fprint(w, `{"errors":[{"detail":"no"}]}`)
 			}))
 			defer s.Close()
-			c := &Client{o: ClientOptions{AppURL: s.URL}, http: newHTTP(), gov: newGovernor(Limits{}, time.Now)}
+			c := &Client{o: ClientOptions{AppURL: s.URL}, http: newHTTP(nil), gov: newGovernor(Limits{}, time.Now)}
 			_, err := c.do(t.Context(), call{class: appClass, method: http.MethodPost, path: "/", again: test.again}, nil)
 			var e *toolError
 			errors.As(told(err), &e)

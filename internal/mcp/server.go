@@ -53,6 +53,8 @@ type Options struct {
 	Recorded func(visit func(*audit.Entry) error) error
 	// Verify checks an agent key over HTTP, which comes from an address as http.Request.RemoteAddr has it.
 	Verify func(ctx context.Context, key, from string) (Caller, error)
+	// Transport carries the requests to the APIs; nil = one of the server's own.
+	Transport http.RoundTripper
 	// Stranger is told of a bearer token over HTTP that is no agent key; nil = nobody is.
 	Stranger func(ctx context.Context, token string)
 	// Inside goes with each call to the server at URL, with the address of whoever called over HTTP as X-Forwarded-For: by it the
@@ -92,7 +94,7 @@ func New(o Options) (*Server, error) {
 			return nil, err
 		}
 	}
-	s := &Server{o: o, http: newHTTP(), views: map[string]*sdk.Server{}, govs: map[string]*governor{}}
+	s := &Server{o: o, http: newHTTP(o.Transport), views: map[string]*sdk.Server{}, govs: map[string]*governor{}}
 	if err := s.register(); err != nil {
 		return nil, err
 	}
@@ -127,6 +129,14 @@ func (s *Server) Stdio(ctx context.Context) error {
 	}
 	if err := s.view(s.o.Select, s.o.Scopes).Run(ctx, &sdk.StdioTransport{}); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("mcp over stdio: %w", err)
+	}
+	return nil
+}
+
+// Connect serves one client over a transport in this process until either end closes it.
+func (s *Server) Connect(ctx context.Context, t sdk.Transport) error {
+	if _, err := s.view(s.o.Select, s.o.Scopes).Connect(ctx, t, nil); err != nil {
+		return fmt.Errorf("mcp in this process: %w", err)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ type Options struct {
 }
 
 // Rows names what can be measured, in the order in which it is.
-var Rows = []string{"ceiling", "events", "batch", "alone", "mail", "identify", "pipelines", "merges", "reads", "search", "export", "import", "timers", "segments", "live"}
+var Rows = []string{"ceiling", "events", "batch", "alone", "mail", "identify", "pipelines", "merges", "reads", "search", "export", "import", "timers", "segments", "live", "mcp"}
 
 // Validate names the first option at fault, in an error of kind Invalid.
 func (o *Options) Validate() error {
@@ -121,6 +121,11 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	if x.wants("live") {
 		if err := x.live(ctx); err != nil {
 			return nil, fmt.Errorf("live: %w", err)
+		}
+	}
+	if x.wants("mcp") {
+		if err := x.agents(ctx); err != nil {
+			return nil, fmt.Errorf("mcp: %w", err)
 		}
 	}
 	return x.r, nil

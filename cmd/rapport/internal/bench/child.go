@@ -39,8 +39,8 @@ type child struct {
 
 const startWithin = 30 * time.Second
 
-// spawn starts a server on a data folder and waits until it serves.
-func (x *run) spawn(ctx context.Context, dir, databaseURL, smtp string) (*child, error) {
+// spawn starts a server on a data folder, with more flags, and waits until it serves.
+func (x *run) spawn(ctx context.Context, dir, databaseURL, smtp string, more ...string) (*child, error) {
 	c := &child{dir: dir, basic: "bench:" + id.Secret(20), write: id.Secret(20), admin: id.Secret(20), key: id.Secret(20)}
 	args := []string{"serve", "--bench", "--limits", "off", "--data", dir, "--listen", "127.0.0.1:0", "--log-format", "json", "--smtp-url", "smtp://" + smtp + "?tls=off"}
 	if databaseURL != "" {
@@ -49,7 +49,7 @@ func (x *run) spawn(ctx context.Context, dir, databaseURL, smtp string) (*child,
 	if x.o.NATSURL != "" {
 		args = append(args, "--nats-url", x.o.NATSURL)
 	}
-	c.cmd = exec.CommandContext(context.WithoutCancel(ctx), x.o.Executable, args...)
+	c.cmd = exec.CommandContext(context.WithoutCancel(ctx), x.o.Executable, append(args, more...)...)
 	_, password, _ := strings.Cut(c.basic, ":")
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "RAPPORT_") {
