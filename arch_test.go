@@ -22,7 +22,7 @@ var lines = []string{
 	"internal/delivery internal/journey internal/ingest internal/link internal/definition internal/job internal/export internal/center internal/imports internal/audience",
 	"internal/segment internal/message internal/filter",
 	"liquid",
-	"internal/workspace internal/person internal/object internal/event internal/timer internal/catalog internal/audit",
+	"internal/workspace internal/person internal/object internal/event internal/timer internal/catalog internal/audit internal/doctor",
 	"internal/fault internal/id internal/value",
 }
 

@@ -54,6 +54,7 @@ var examples = map[string]string{
 	"audit":           "  rapport audit list\n  rapport audit verify",
 	"audit list":      "  rapport audit list --tool upsert_person\n  rapport audit list --limit 500 --json",
 	"audit verify":    "  rapport audit verify\n  rapport audit verify --from 120 --hash 5f0c…",
+	"doctor":          "  rapport doctor\n  rapport doctor https://mail.example.com --key \"$RAPPORT_APP_KEY\"\n  rapport doctor http://127.0.0.1:8080 --strict --json",
 	"bench":           "  rapport bench\n  rapport bench --rounds 5 --people 100000 --json\n  rapport bench --database-url postgres://localhost/bench",
 	"completion":      "  source <(rapport completion bash)\n  rapport completion zsh > ~/.zfunc/_rapport\n  rapport completion fish > ~/.config/fish/completions/rapport.fish",
 	"version":         "  rapport version --json",
