@@ -1,48 +1,74 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"rapport.example/internal/audit"
 	"rapport.example/internal/workspace"
 )
 
-// AppendAudit chains an entry to its workspace's record, and gives it its Seq and Hash.
+// AppendAudit chains an entry to its workspace's record, and gives it its Seq and Hash. Entries of many at once are written together,
+// each at its turn. If ctx ends first, the entry may still be written.
 func (db *DB) AppendAudit(ctx context.Context, e *audit.Entry) error {
-	const (
-		// Taking the number locks the row, so that of two at once the second follows the first.
-		next = `INSERT INTO agent_audit_heads AS h (workspace, seq, hash) VALUES ($1, 1, $2)
-			ON CONFLICT (workspace) DO UPDATE SET seq = h.seq + 1 RETURNING seq, hash`
-		head   = `UPDATE agent_audit_heads SET hash = $2 WHERE workspace = $1`
-		insert = `INSERT INTO agent_audit (workspace, seq, at, doc) VALUES ($1, $2, $3, $4)`
-	)
-	err := db.write(ctx, func(c conn) error {
-		var seq int64
-		var hash []byte
-		if err := c.query(ctx, next, []any{e.Workspace, make([]byte, len(e.Hash))}, func(r row) error { return r.Scan(&seq, &hash) }); err != nil {
-			return err
-		}
-		var before audit.Hash
-		copy(before[:], hash)
-		if err := e.Seal(seq, before); err != nil {
-			return err
-		}
-		doc, err := json.Marshal(e)
-		if err != nil {
-			return err
-		}
-		if _, err := c.exec(ctx, insert, e.Workspace, e.Seq, e.At, doc); err != nil {
-			return err
-		}
-		_, err = c.exec(ctx, head, e.Workspace, e.Hash[:])
-		return err
-	})
-	if err != nil {
+	own := *e // what is written, should the caller not wait
+	if err := db.audits.do(ctx, &own); err != nil {
 		return fmt.Errorf("record what an agent did: %w", err)
 	}
+	*e = own
 	return nil
+}
+
+func (db *DB) saveAudits(ctx context.Context, entries []*audit.Entry) error {
+	const (
+		// Taking the numbers locks the row, so that of two nodes at once the second follows the first.
+		next = `INSERT INTO agent_audit_heads AS h (workspace, seq, hash) VALUES ($1, $2, $3)
+			ON CONFLICT (workspace) DO UPDATE SET seq = h.seq + excluded.seq RETURNING seq, hash`
+		head   = `UPDATE agent_audit_heads SET hash = $2 WHERE workspace = $1`
+		insert = `INSERT INTO agent_audit (workspace, seq, at, doc) ` + rowsMark
+	)
+	entries = slices.Clone(entries)
+	slices.SortStableFunc(entries, func(a, b *audit.Entry) int { return cmp.Compare(a.Workspace, b.Workspace) }) // all nodes lock in one order
+	return db.write(ctx, func(c conn) error {
+		docs := make([][]byte, 0, len(entries))
+		for from := 0; from < len(entries); {
+			ws, to := entries[from].Workspace, from
+			for to < len(entries) && entries[to].Workspace == ws {
+				to++
+			}
+			var last int64
+			var hash []byte
+			if err := c.query(ctx, next, []any{ws, int64(to - from), make([]byte, len(audit.Hash{}))}, func(r row) error { return r.Scan(&last, &hash) }); err != nil {
+				return err
+			}
+			var before audit.Hash
+			copy(before[:], hash)
+			for i, e := range entries[from:to] {
+				if err := e.Seal(last-int64(to-from)+int64(i)+1, before); err != nil {
+					return err
+				}
+				before = e.Hash
+				doc, err := json.Marshal(e)
+				if err != nil {
+					return err
+				}
+				docs = append(docs, doc)
+			}
+			if _, err := c.exec(ctx, head, ws, before[:]); err != nil {
+				return err
+			}
+			from = to
+		}
+		return c.execSets(ctx, []bulk{{insert, set{
+			col(entries, func(e *audit.Entry) int64 { return e.Workspace }),
+			col(entries, func(e *audit.Entry) int64 { return e.Seq }),
+			col(entries, func(e *audit.Entry) int64 { return e.At }),
+			col(docs, func(d []byte) []byte { return d }),
+		}}})
+	})
 }
 
 // Audit lists up to limit entries of a workspace's record: those behind a sequence number, the oldest first, or with newest those

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"rapport.example/internal/audit"
 	"rapport.example/internal/fault"
 )
 
@@ -36,6 +37,7 @@ type DB struct {
 	log      *slog.Logger
 	secret   []byte
 	mails    group[Mail]
+	audits   group[*audit.Entry]
 	archives archiver
 	room     int // bytes of all caches together
 	mu       sync.Mutex
@@ -98,7 +100,7 @@ func open(ctx context.Context, o Options, files fs.FS) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{backend: b, now: o.Now, log: o.Log, room: cacheRoom, caches: map[int32]*cache{}}
-	db.mails.flush = db.saveMails
+	db.mails.flush, db.audits.flush = db.saveMails, db.saveAudits
 	db.archives.flush, db.archives.room = db.saveArchives, semaphore.NewWeighted(archiveRoom)
 	if o.SkipMigrate {
 		return db, nil
@@ -126,6 +128,7 @@ func connect(ctx context.Context, o Options) (backend, error) {
 func (db *DB) Close() error {
 	db.once.Do(func() {
 		db.mails.wait()
+		db.audits.wait()
 		db.archives.wait()
 		db.archives.writing.Wait()
 		db.closed = db.close()
