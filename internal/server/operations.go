@@ -2,6 +2,7 @@ package server
 
 import (
 	"io/fs"
+	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -25,7 +26,7 @@ func Operations() []mcp.Operation {
 			}
 			o := mcp.Operation{Method: r.Method, Path: r.Path, Track: r.Auth == api.TrackKey, Built: r.Doc != app.NotBuilt, Agent: r.Agent, Doc: r.Doc}
 			if !o.Built {
-				o.Doc = ""
+				o.Doc = told(r.Method, r.Path)
 			}
 			if r.Request != nil {
 				o.Fields = fieldsOf(reflect.TypeOf(r.Request))
@@ -34,6 +35,17 @@ func Operations() []mcp.Operation {
 		}
 	}
 	return out
+}
+
+// told says what an operation does that only the hosted service has, by its method and the words of its path.
+func told(method, path string) string {
+	words := []string{map[string]string{http.MethodGet: "Reads", http.MethodPost: "Creates", http.MethodPut: "Changes", http.MethodDelete: "Deletes"}[method]}
+	for part := range strings.SplitSeq(strings.TrimPrefix(path, "/v1/"), "/") {
+		if !strings.HasPrefix(part, "{") {
+			words = append(words, strings.ReplaceAll(part, "_", " "))
+		}
+	}
+	return strings.Join(words, " ") + "."
 }
 
 // fieldsOf are the JSON names of a body's fields.
