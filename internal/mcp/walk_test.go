@@ -53,7 +53,7 @@ func (b *backend) asked() []string {
 }
 
 // over is a session with all tools over a backend, as self or as the hosted service.
-func over(t *testing.T, url string, hosted bool, change func(o *Options)) (*Server, *sdk.ClientSession) {
+func over(t testing.TB, url string, hosted bool, change func(o *Options)) (*Server, *sdk.ClientSession) {
 	t.Helper()
 	guide, err := catalog.Embedded()
 	if err != nil {
@@ -77,7 +77,7 @@ func over(t *testing.T, url string, hosted bool, change func(o *Options)) (*Serv
 }
 
 // session is a client of a selection of tools in an era of the protocol, "" for the newest.
-func session(t *testing.T, s *Server, sel Selection, era string) *sdk.ClientSession {
+func session(t testing.TB, s *Server, sel Selection, era string) *sdk.ClientSession {
 	t.Helper()
 	near, far := sdk.NewInMemoryTransports()
 	served, err := s.view(sel, s.o.Scopes).Connect(t.Context(), far, nil)

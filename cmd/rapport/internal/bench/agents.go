@@ -27,6 +27,7 @@ import (
 
 const (
 	agents   = 50  // at once
+	calm     = 4   // calls a second of each, where they do not call as fast as they can
 	acquaint = 200 // people they ask about
 )
 
@@ -102,9 +103,11 @@ func (a *apart) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// together has so many agents do something over and over for the time of a row, and answers what they told of each, in order.
-func (x *run) together(ctx context.Context, do func(ctx context.Context, agent, n int) (time.Duration, error)) ([]time.Duration, error) {
-	end := time.Now().Add(x.o.Load)
+// together has so many agents do something over and over for the time of a row, each so many times a second or, with 0, as fast as it
+// goes, and answers what they told of each, in order.
+func (x *run) together(ctx context.Context, rate float64, do func(ctx context.Context, agent, n int) (time.Duration, error)) ([]time.Duration, error) {
+	begin := time.Now()
+	end := begin.Add(x.o.Load)
 	var mu sync.Mutex
 	var all []time.Duration
 	g, ctx := errgroup.WithContext(ctx)
@@ -112,6 +115,12 @@ func (x *run) together(ctx context.Context, do func(ctx context.Context, agent, 
 		g.Go(func() error {
 			var own []time.Duration
 			for n := 0; time.Now().Before(end); n++ {
+				if rate > 0 { // spread evenly over the agents
+					due := begin.Add(time.Duration((float64(n) + float64(agent)/agents) / rate * float64(time.Second)))
+					if err := pause(ctx, time.Until(due)); err != nil {
+						return err
+					}
+				}
 				d, err := do(ctx, agent, n)
 				if err != nil {
 					return err
@@ -163,7 +172,7 @@ func (x *run) toolCalls(ctx context.Context, c *child) error {
 		return err
 	}
 	who := func(agent, n int) string { return fmt.Sprint("u", (7*agent+n)%acquaint) }
-	plain, err := x.together(ctx, func(ctx context.Context, agent, n int) (time.Duration, error) {
+	plain, err := x.together(ctx, 0, func(ctx context.Context, agent, n int) (time.Duration, error) {
 		began := time.Now()
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.addr+"/v1/customers/"+who(agent, n)+"/attributes", http.NoBody)
 		if err != nil {
@@ -201,26 +210,22 @@ func (x *run) toolCalls(ctx context.Context, c *child) error {
 		}
 		defer remote[i].Close() //nolint:errcheck // the server ends next
 	}
-	var mu sync.Mutex
-	var over []time.Duration
-	inside, err := x.together(ctx, func(ctx context.Context, agent, n int) (time.Duration, error) {
-		times[agent].spent = 0
-		began := time.Now()
-		err := used(ctx, local[agent], "get_person", map[string]any{"id": who(agent, n)})
-		took := time.Since(began)
-		mu.Lock()
-		defer mu.Unlock()
-		over = append(over, took-times[agent].spent)
-		return took, err
-	})
-	if err != nil {
-		return fmt.Errorf("tools in this process: %w", err)
+	for _, way := range []struct {
+		name string
+		rate float64
+	}{{"", 0}, {fmt.Sprintf(", %d calls/s each", calm), calm}} {
+		over, err := x.together(ctx, way.rate, func(ctx context.Context, agent, n int) (time.Duration, error) {
+			times[agent].spent = 0
+			began := time.Now()
+			err := used(ctx, local[agent], "get_person", map[string]any{"id": who(agent, n)})
+			return time.Since(began) - times[agent].spent, err
+		})
+		if err != nil {
+			return fmt.Errorf("tools in this process: %w", err)
+		}
+		x.toldAgents("tool call over its API call"+way.name, over)
 	}
-	x.toldAgents("tool call in the agent's process", inside)
-	slices.Sort(over)
-	x.r.add(key{"tool call over its API call: p50", agents, "ms"}, ms(quantile(over, 0.5)))
-	x.r.add(key{"tool call over its API call: p99", agents, "ms"}, ms(quantile(over, 0.99)))
-	outside, err := x.together(ctx, func(ctx context.Context, agent, n int) (time.Duration, error) {
+	outside, err := x.together(ctx, 0, func(ctx context.Context, agent, n int) (time.Duration, error) {
 		began := time.Now()
 		err := used(ctx, remote[agent], "get_person", map[string]any{"id": who(agent, n)})
 		return time.Since(began), err
@@ -290,7 +295,7 @@ func (x *run) crowd(ctx context.Context, c *child) error {
 		defer all[i].Close() //nolint:errcheck // the server ends next
 	}
 	var failed atomic.Int64
-	took, err := x.together(ctx, func(ctx context.Context, agent, n int) (time.Duration, error) {
+	took, err := x.together(ctx, 0, func(ctx context.Context, agent, n int) (time.Duration, error) {
 		began, who := time.Now(), fmt.Sprint("u", (agent+n)%acquaint)
 		var err error
 		if n%4 == 0 {

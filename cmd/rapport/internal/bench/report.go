@@ -101,6 +101,7 @@ var goals = []goal{
 	{"memory while a segment is built, on top", 0, false, 150, 150},
 	{"what 200 segments cost", 0, false, 25, 25},
 	{"tool call over its API call: p99", 0, false, 25, 25},
+	{"tool call over its API call, 4 calls/s each: p99", 0, false, 25, 25},
 	{"a crowd: refused by the service (429)", 0, false, 0, 0},
 	{"100,000 leave in a minute: longest after their moment", 0, false, 2000, 2000},
 }
