@@ -319,6 +319,7 @@ func (p *partition) flip(ctx context.Context, tx Tx, b *batch, t *tenant) error 
 		return err
 	}
 	p.pieces.forget(t.ID, numbers...)
+	t.tallied = 0
 	return t.loadBuilds(ctx, tx)
 }
 

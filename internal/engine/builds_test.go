@@ -158,6 +158,47 @@ func TestBuild(t *testing.T) {
 	})
 }
 
+// TestCountsOverTime notes by the hour how many are in a segment: a count for each change, none while nothing changes, and the one
+// that held when the time that is asked for began.
+func TestCountsOverTime(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.apply("schema: 1\nworkspace: counts\nsegments:\n  - {id: buyers, conditions: {event: purchase, within: 3h}}\n")
+		rows, err := db.CurrentDefinitions(t.Context(), w.ws, definition.Segments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		counts := func(since int64) (out []int64) {
+			all, err := db.SegmentCounts(t.Context(), w.ws, rows[0].ID, since, 1<<60, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range all {
+				if c.At%time.Hour.Milliseconds() != 0 {
+					t.Errorf("%d is no hour", c.At)
+				}
+				out = append(out, c.People)
+			}
+			return out
+		}
+		w.eventually("a first count", func() bool { return slices.Equal(counts(0), []int64{0}) })
+		w.do(w.event("1", "purchase"), w.event("2", "purchase"))
+		w.advance(time.Hour)
+		w.eventually("the hour with two", func() bool { return slices.Equal(counts(0), []int64{0, 2}) })
+		w.advance(time.Hour)
+		w.advance(2 * time.Hour)
+		w.eventually("the hour without any", func() bool { return slices.Equal(counts(0), []int64{0, 2, 0}) })
+		if got, want := counts(epoch.Add(90*time.Minute).UnixMilli()), []int64{2, 0}; !slices.Equal(got, want) {
+			t.Errorf("counts since the second hour = %v, want %v", got, want)
+		}
+		w.do(w.op(ingest.Define, ingest.DefinePayload{Delete: []ingest.Definition{{Kind: definition.Segments, Slug: "buyers"}}}))
+		if got := counts(0); len(got) != 0 {
+			t.Errorf("counts of a deleted segment = %v", got)
+		}
+	})
+}
+
 // gated holds jobs of builds back: they read nobody while it is shut.
 type gated struct {
 	*store.DB

@@ -53,6 +53,7 @@ func (p *partition) define(ctx context.Context, tx Tx, op *ingest.Op) error {
 		return err
 	}
 	p.pieces.forget(t.ID, numbers...)
+	t.tallied = 0
 	if err := t.loadBuilds(ctx, tx); err != nil {
 		return fmt.Errorf("definitions: %w", err)
 	}

@@ -47,6 +47,7 @@ type tenant struct {
 	saved    map[string]int64 // counters as the database has them
 	logNow   int64            // newest moment that was decided upon, workspace clock; never goes back
 	timer    int64            // no timer is due before this, workspace clock; 0 = there is none
+	tallied  int64            // the hour at which segments were counted last, workspace clock; 0 = not known
 	queued   int64            // no delivery is due before this, real time; 0 = none is queued
 }
 
@@ -217,7 +218,7 @@ func (p *partition) turn(ctx context.Context, frames []ingest.Frame) ([]ingest.F
 			return frames, err
 		}
 	}
-	for _, lane := range [...]func(context.Context) error{p.claim, p.runTimers, p.build, p.beginning, p.expire, p.trim} {
+	for _, lane := range [...]func(context.Context) error{p.claim, p.runTimers, p.build, p.beginning, p.tally, p.expire, p.trim} {
 		if err := lane(ctx); err != nil {
 			return nil, err
 		}

@@ -104,6 +104,9 @@ type Tx interface {
 	Forms(ctx context.Context, refs []FormRef) ([]Form, error)
 	// PieceKeys lists the pieces of a workspace's bitmaps whose number is from or higher, by number and piece.
 	PieceKeys(ctx context.Context, workspace, from int64) ([]PieceKey, error)
+	// Tally notes how many people are in each of a workspace's segments where that is another number than the last that was noted,
+	// as of at, and forgets what was noted for moments before.
+	Tally(ctx context.Context, workspace, at, before int64) error
 	// Pieces reads pieces of segment bitmaps; missing ones are absent from the result.
 	Pieces(ctx context.Context, keys []PieceKey) (map[PieceKey][]byte, error)
 

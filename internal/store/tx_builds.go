@@ -81,6 +81,7 @@ func buildBulk(c *engine.Changes) []bulk {
 			append(segments(col(c.MovePieces, func(m engine.MovePieces) engine.SegmentRef { return m.SegmentRef })),
 				col(c.MovePieces, func(m engine.MovePieces) int64 { return m.To })),
 		},
+		{`DELETE FROM segment_counts WHERE (workspace, segment) IN ({rows})`, segments(c.DropBuilds)},
 		{`DELETE FROM segment_builds WHERE (workspace, segment) IN ({rows})`, segments(c.DropBuilds)},
 		{
 			`INSERT INTO segment_builds (` + buildColumns + `) {rows} ON CONFLICT (workspace, segment) DO UPDATE SET

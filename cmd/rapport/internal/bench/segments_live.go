@@ -66,15 +66,12 @@ func (x *run) live(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err := e.rate(ctx, t, x.o.Load); err != nil { // to warm up
-		return err
-	}
 	var ceiling float64
 	for range x.o.Rounds {
 		if err := e.define(ctx, noSegments); err != nil {
 			return err
 		}
-		if ceiling, err = e.rate(ctx, t, x.o.Load); err != nil {
+		if ceiling, err = e.steady(ctx, t, x.o.Load); err != nil {
 			return err
 		}
 		if err := e.define(ctx, manySegments()); err != nil {
@@ -83,7 +80,7 @@ func (x *run) live(ctx context.Context) (err error) {
 		if err := e.built(ctx); err != nil {
 			return err
 		}
-		with, err := e.rate(ctx, t, x.o.Load)
+		with, err := e.steady(ctx, t, x.o.Load)
 		if err != nil {
 			return err
 		}
@@ -92,6 +89,14 @@ func (x *run) live(ctx context.Context) (err error) {
 		x.r.add(key{"what 200 segments cost", 0, "%"}, 100*(1-with/ceiling))
 	}
 	return x.crossing(ctx, e, ceiling/2)
+}
+
+// steady is the rate once everybody's document knows the definitions.
+func (e *everybody) steady(ctx context.Context, t *traffic, load time.Duration) (float64, error) {
+	if _, err := e.rate(ctx, t, load); err != nil {
+		return 0, err
+	}
+	return e.rate(ctx, t, load)
 }
 
 // rate is how many events of one name are applied per second.
