@@ -14,8 +14,9 @@ import (
 const mostValues = 100
 
 // complete proposes values for an argument of a prompt, or a part of a resource's URI: kinds and ids of messages, ids of segments and
-// services, of what begins like the value so far or has it in its name. Where nothing is known it proposes nothing.
-func (s *Server) complete(ctx context.Context, req *sdk.CompleteRequest) (*sdk.CompleteResult, error) {
+// services, of what begins like the value so far or has it in its name. Where nothing is known, or the tool that would list it is not
+// offered, it proposes nothing.
+func (s *Server) complete(ctx context.Context, req *sdk.CompleteRequest, tools []string) (*sdk.CompleteResult, error) {
 	p := req.Params
 	out := &sdk.CompleteResult{Completion: sdk.CompletionResultDetails{Values: []string{}}}
 	if p.Ref == nil || !slices.Contains(s.scopes(ctx), workspace.Read) || len(p.Argument.Value) > 200 {
@@ -25,7 +26,7 @@ func (s *Server) complete(ctx context.Context, req *sdk.CompleteRequest) (*sdk.C
 	if p.Context != nil {
 		given = p.Context.Arguments
 	}
-	values, err := s.proposals(ctx, p.Ref, p.Argument.Name, given)
+	values, err := s.proposals(ctx, p.Ref, p.Argument.Name, given, tools)
 	if err != nil {
 		return nil, refusal("completion", err)
 	}
@@ -49,7 +50,8 @@ func (p proposal) fits(begun string) bool {
 }
 
 // proposals are the values that an argument can have.
-func (s *Server) proposals(ctx context.Context, ref *sdk.CompleteReference, argument string, given map[string]string) (out []proposal, err error) {
+func (s *Server) proposals(ctx context.Context, ref *sdk.CompleteReference, argument string, given map[string]string, tools []string) (out []proposal, err error) {
+	has := func(tool string) bool { return slices.Contains(tools, tool) }
 	of := ref.Name
 	if ref.Type == "ref/resource" {
 		of, _, _ = strings.Cut(strings.TrimPrefix(ref.URI, "cio://"), "/")
@@ -59,16 +61,16 @@ func (s *Server) proposals(ctx context.Context, ref *sdk.CompleteReference, argu
 		for _, k := range sortedKeys(kinds) {
 			out = append(out, proposal{k, ""})
 		}
-	case argument == "id" && (of == "messages" || of == "review_campaign"):
+	case argument == "id" && (of == "messages" || of == "review_campaign") && has("list_messages"):
 		return s.messageIDs(ctx, given["kind"])
-	case argument == "segment_id":
+	case argument == "segment_id" && has("list_segments"):
 		return s.segmentIDs(ctx)
-	case argument == "service_id" || argument == "id" && of == "services:":
+	case (argument == "service_id" || argument == "id" && of == "services:") && has("search_services"):
 		return s.serviceIDs(ctx)
-	case argument == "attribute":
+	case argument == "attribute" && has("get_person"):
 		l, err := s.attributeNames(ctx)
 		return l.proposals(), err
-	case argument == "event":
+	case argument == "event" && has("get_person"):
 		l, err := s.eventNames(ctx)
 		return l.proposals(), err
 	}

@@ -135,6 +135,18 @@ func TestResourceScopes(t *testing.T) {
 	if _, err := c.ReadResource(t.Context(), &sdk.ReadResourceParams{URI: "cio://deliveries/d/body"}); err == nil || len(b.asked()) > 0 {
 		t.Errorf("a body was read: %v, %v", err, b.asked())
 	}
+	few := session(t, s, Selection{Toolsets: []string{"segments"}}, "")
+	if _, err := few.ReadResource(t.Context(), &sdk.ReadResourceParams{URI: "cio://people/ada"}); err == nil || len(b.asked()) > 0 {
+		t.Errorf("a person was read where only the tools for segments are offered: %v, %v", err, b.asked())
+	}
+	if res, err := few.Complete(t.Context(), &sdk.CompleteParams{
+		Ref: &sdk.CompleteReference{Type: "ref/prompt", Name: "connect_service"}, Argument: sdk.CompleteParamsArgument{Name: "service_id"},
+	}); err != nil || len(res.Completion.Values) > 0 {
+		t.Errorf("ids of services where their tools are not offered: %v, %v", res, err)
+	}
+	if l, err := few.ListPrompts(t.Context(), nil); err != nil || len(l.Prompts) > 0 {
+		t.Errorf("prompts that need other tools: %v, %v", l, err)
+	}
 }
 
 // TestPrompts fills every prompt: what it is given stands in quotes, in one line, and names tools that there are.

@@ -110,15 +110,18 @@ func (s *Server) view(sel Selection, scopes []string) *sdk.Server {
 		return m
 	}
 	m := sdk.NewServer(&sdk.Implementation{Name: "rapport", Title: "Rapport", Version: s.o.Version}, &sdk.ServerOptions{
-		Instructions: instructions, Logger: s.o.Logger, SetCacheable: cacheable, CompletionHandler: s.complete,
+		Instructions: instructions, Logger: s.o.Logger, SetCacheable: cacheable,
+		CompletionHandler: func(ctx context.Context, req *sdk.CompleteRequest) (*sdk.CompleteResult, error) {
+			return s.complete(ctx, req, names)
+		},
 		Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}, Resources: &sdk.ResourceCapabilities{}, Prompts: &sdk.PromptCapabilities{}},
 	})
 	m.AddReceivingMiddleware(s.audited, explain)
 	for _, t := range tools {
 		t.add(m)
 	}
-	s.addResources(m, scopes)
-	s.addPrompts(m, scopes)
+	s.addResources(m, scopes, names)
+	s.addPrompts(m, names)
 	if len(s.views) < mostViews {
 		s.views[key] = m
 	}
