@@ -68,6 +68,7 @@ func (g *governor) limit(c class, limit float64) {
 		burst = max(1, limit/5)
 	case archiveClass:
 		rate, burst = rate/(24*time.Hour).Seconds(), max(1, rate)
+	case appClass, auditClass:
 	}
 	g.buckets[c] = &bucket{rate: rate, burst: burst, tokens: burst, at: g.now(), callers: map[string][]chan struct{}{}}
 }
