@@ -3,7 +3,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { start, keys, root, rapport } from './harness.mjs';
@@ -83,7 +83,7 @@ test('conformance and inspector against the built binary', async (t) => {
     }
   });
 
-  const env = { MCP_CATALOG_PATH: join(scratch, 'mcp.json'), MCP_CLIENT_CONFIG_PATH: join(scratch, 'client.json'), HOME: scratch };
+  const env = { MCP_CLIENT_CONFIG_PATH: join(scratch, 'client.json'), HOME: scratch };
   const scopes = ['read', 'read:sensitive', 'write', 'write:live', 'audit'];
   const { secret } = JSON.parse(s.cli('keys', 'create', '--kind', 'agent', '--name', 'inspector', '--scopes', scopes.join(','), '--json'));
   const ways = {
@@ -131,6 +131,22 @@ test('conformance and inspector against the built binary', async (t) => {
     });
     await Promise.all(workers);
     console.log(`inspector: ${reads.length} read tools over both transports and in both eras`);
+  });
+
+  await t.test("README's lines connect an agent, who sees the mail", async () => {
+    const [, pasted] = readFileSync(join(root, 'README.md'), 'utf8').match(/^(\{"mcpServers".*\})$/m);
+    const config = join(scratch, 'pasted.json');
+    writeFileSync(config, pasted.replace('http://127.0.0.1:8080', s.url).replace('agk_…', keys.agent));
+    const use = async (tool, args) => {
+      const res = await run(process.execPath, [inspector, '--cli', '--config', config, '--server', 'rapport', '--format', 'json', '--method', 'tools/call',
+        '--tool-name', tool, '--tool-args-json', JSON.stringify(args)], env);
+      assert.equal(res.code, 0, res.all);
+      return JSON.parse(res.out).result.structuredContent;
+    };
+    await use('upsert_person', { id: '42', attributes: { email: 'ada42@example.com', first_name: 'Ada', plan: 'pro' } });
+    await use('track_event', { id: '42', name: 'signed_up', data: { plan: 'pro' } });
+    await s.mail('ada42@example.com', 'Welcome, Ada');
+    assert.deepEqual((await use('list_deliveries', { person: '42' })).items.map((d) => d.subject), ['Welcome, Ada']);
   });
 
   await t.test('inspector: --load', async () => {
