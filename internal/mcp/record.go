@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/auth"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"rapport.example/internal/audit"
@@ -158,9 +160,21 @@ func outcome(res sdk.Result, err error) (code, rule string) {
 	return t.Code, rule
 }
 
+// numberOr0 is an id in decimal digits, 0 for none.
+func numberOr0(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // keep records an entry where the connection keeps them.
 func (s *Server) keep(ctx context.Context, e *audit.Entry) error {
 	if s.o.Audit != nil {
+		if info := auth.TokenInfoFromContext(ctx); info != nil {
+			e.Workspace, e.Key = numberOr0(ownerOf(ctx)), numberOr0(info.UserID)
+		}
 		return s.o.Audit(e)
 	}
 	if s.o.Hosted != nil {

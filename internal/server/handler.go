@@ -33,9 +33,9 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 		Store: s.db, Keys: s.keys, Log: writes, Secret: s.db.Secret(), Now: s.now, Logger: s.log, BaseURL: s.o.BaseURL,
 		Applied: s.fresh.Applied, Fresh: s.fresh.Fresh, Backup: s.backupIfEmbedded(), Restore: s.restoreIfEmbedded(), Status: s.status, Wake: s.jobs.Wake, Guide: guide.read,
 	})
-	inside := newInside()
+	inside, own := newInside(), &itself{}
 	agents, err := mcp.New(mcp.Options{
-		Inside: http.Header{insideHeader: {inside}}, Operations: Operations(), Docs: Pages(),
+		Inside: http.Header{insideHeader: {inside}}, Transport: own, Audit: s.recordCall, Operations: Operations(), Docs: Pages(),
 		URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent, Stranger: s.recordStranger, Limits: s.agentLimits(), Now: s.now, Guide: guide.read,
 	})
 	if err != nil {
@@ -84,7 +84,8 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &clients{trusted, inside, all}, nil
+	own.handler = &clients{trusted, inside, all}
+	return own.handler, nil
 }
 
 // loopback is the address under which this process reaches itself.
@@ -130,6 +131,16 @@ func (s *server) verifyAgent(_ context.Context, key, from string) (mcp.Caller, e
 	return mcp.Caller{
 		ID: strconv.FormatInt(a.Credential.ID, 10), Workspace: strconv.FormatInt(a.Workspace.ID, 10), Scopes: a.Credential.AgentScopes(),
 	}, nil
+}
+
+// recordIn bounds how long an agent's call may take to be recorded.
+const recordIn = 30 * time.Second
+
+// recordCall records a tool call of an agent over HTTP.
+func (s *server) recordCall(e *audit.Entry) error {
+	ctx, cancel := context.WithTimeout(context.Background(), recordIn)
+	defer cancel()
+	return s.db.AppendAudit(ctx, e)
 }
 
 // recordStranger records in a workspace that a key of it which is for something else was tried as an agent's.
