@@ -56,7 +56,7 @@ Rows:
 
   segments Conditions put to everybody (ten attributes and twenty events each) in this process: cold, from columns, by a scan; building a segment; a thousand of them.
 
-  live     Events for 20,000 people without segments and with 200, 20 of which ask how often that very event happened lately; then 100,000 people who leave a segment by time alone within a minute, while events come in at half of that rate. In this process, without HTTP.
+  live     Events for 20,000 people without segments and with 200, 20 of which ask how often that very event happened lately; then 100,000 people who leave a segment by time alone within a minute, while events come in at half of the rate that is possible. Over HTTP, and the latter in this process.
 
   mcp      50 agents at once read a person: by the API, by a tool in their own process, by a tool of the server; what the tool adds to its API call. Then 50 agents read and write through one program for the hosted service, in whose place a server with the vendor's limits stands: none of their requests may be refused.
 

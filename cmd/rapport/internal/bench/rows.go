@@ -27,6 +27,11 @@ func (x *run) populate(ctx context.Context) error {
 	if err := x.child.call(ctx, http.MethodPost, "apply", req, &admin.ApplyAnswer{}); err != nil {
 		return fmt.Errorf("apply the definitions: %w", err)
 	}
+	return x.makePeople(ctx)
+}
+
+// makePeople makes the people of the seed.
+func (x *run) makePeople(ctx context.Context) error {
 	p := newPoster(x.child.addr, x.child.basic)
 	operation := func(dst []byte, n int64) []byte {
 		dst = fmt.Appendf(dst, `{"type":"person","action":"identify","identifiers":{"id":"u%d"},"attributes":`, n)

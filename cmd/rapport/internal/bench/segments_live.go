@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"rapport.example/cmd/rapport/internal/load"
+	"rapport.example/internal/api/admin"
 	"rapport.example/internal/definition"
 	"rapport.example/internal/ingest"
 )
@@ -44,8 +47,12 @@ func manySegments() string {
 	return b.String()
 }
 
-// live measures what segments cost while events come in, in this process and without HTTP; and people who leave by time alone.
+// live measures what segments cost while events come in, over HTTP, and in this process without it; and people who leave by time alone.
 func (x *run) live(ctx context.Context) (err error) {
+	served, err := x.served(ctx)
+	if err != nil {
+		return err
+	}
 	db, err := x.database(ctx, "live")
 	if err != nil {
 		return err
@@ -66,12 +73,12 @@ func (x *run) live(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	var ceiling float64
 	for range x.o.Rounds {
 		if err := e.define(ctx, noSegments); err != nil {
 			return err
 		}
-		if ceiling, err = e.steady(ctx, t, x.o.Load); err != nil {
+		ceiling, err := e.steady(ctx, t, x.o.Load)
+		if err != nil {
 			return err
 		}
 		if err := e.define(ctx, manySegments()); err != nil {
@@ -86,9 +93,79 @@ func (x *run) live(ctx context.Context) (err error) {
 		}
 		x.r.add(key{"applied events without segments, store alone", 0, "events/s"}, ceiling)
 		x.r.add(key{"applied events with 200 segments, store alone", 0, "events/s"}, with)
-		x.r.add(key{"what 200 segments cost", 0, "%"}, 100*(1-with/ceiling))
+		x.r.add(key{"what 200 segments cost the store alone", 0, "%"}, 100*(1-with/ceiling))
 	}
-	return x.crossing(ctx, e, ceiling/2)
+	return x.crossing(ctx, e, served/2)
+}
+
+// served measures the same over HTTP, single events, until they are applied.
+func (x *run) served(ctx context.Context) (ceiling float64, err error) {
+	const conns = 64
+	db, err := x.database(ctx, "served")
+	if err != nil {
+		return 0, err
+	}
+	old := *x
+	defer func() { x.child, x.watch, x.seed = old.child, old.watch, old.seed }()
+	if x.child, err = x.spawn(ctx, filepath.Join(x.dir, "served"), db.url, "127.0.0.1:1"); err != nil {
+		return 0, err
+	}
+	c := x.child
+	defer func() { err = errors.Join(err, c.stop()) }()
+	if x.watch, err = watch(ctx, c.dir, db.url); err != nil {
+		return 0, err
+	}
+	w := x.watch
+	defer func() { err = errors.Join(err, w.close()) }()
+	x.seed = &traffic{people: livePeople}
+	apply := func(yaml string) error {
+		return c.call(ctx, http.MethodPost, "apply", admin.ApplyRequest{File: "bench.yaml", YAML: yaml, Prune: true}, &admin.ApplyAnswer{})
+	}
+	rate := func(yaml string) (float64, error) {
+		if err := apply(yaml); err != nil {
+			return 0, err
+		}
+		for sweep := int64(1); sweep != 0; {
+			var err error
+			if sweep, err = w.number(ctx, `SELECT sweep FROM workspaces WHERE id = 1`); err != nil {
+				return 0, err
+			}
+		}
+		perSecond := 0.0
+		for range 2 { // first so that everybody's document knows the definitions
+			p, t := newPoster(c.addr, c.basic), *x.seed
+			var res load.Result
+			done, err := x.applied(ctx, 1, load.Options{Connections: conns, Duration: x.o.Load, Request: func(dst []byte, n int64) []byte {
+				return p.post(dst, func(dst []byte) []byte {
+					dst = append(dst, "/api/v1/customers/u"...)
+					return append(strconv.AppendInt(dst, t.who(n), 10), "/events"...)
+				}, literal(`{"name":"viewed","data":{"amount":5}}`))
+			}}, &res)
+			if err != nil {
+				return 0, err
+			}
+			perSecond = done.perSecond
+		}
+		return perSecond, nil
+	}
+	if err := errors.Join(apply(noSegments), x.makePeople(ctx)); err != nil {
+		return 0, err
+	}
+	for range x.o.Rounds {
+		none, err := rate(noSegments)
+		if err != nil {
+			return 0, err
+		}
+		ceiling = none
+		with, err := rate(manySegments())
+		if err != nil {
+			return 0, err
+		}
+		x.r.add(key{"applied events without segments", conns, "events/s"}, none)
+		x.r.add(key{"applied events with 200 segments", conns, "events/s"}, with)
+		x.r.add(key{"what 200 segments cost", conns, "%"}, 100*(1-with/none))
+	}
+	return ceiling, nil
 }
 
 // steady is the rate once everybody's document knows the definitions.
