@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 // backend is another end that answers everything, and notes what it was asked.
 type backend struct {
 	*httptest.Server
+	soon atomic.Bool // a 429 says to come back at once, not in a minute
 	mu   sync.Mutex
 	seen []string // method and escaped path
 }
@@ -36,7 +38,7 @@ func newBackend(t *testing.T, answer func(r *http.Request) (int, any)) *backend 
 		_, _ = io.Copy(io.Discard, r.Body)
 		status, body := answer(r)
 		w.Header().Set("Content-Type", "application/json")
-		if status == http.StatusTooManyRequests {
+		if status == http.StatusTooManyRequests && !b.soon.Load() {
 			w.Header().Set("Retry-After", "60")
 		}
 		w.WriteHeader(status)
