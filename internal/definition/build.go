@@ -178,22 +178,29 @@ func Replace(rows, changed []Row) []Row {
 }
 
 // Rebuild lists the segments of next whose membership is to be built anew, by numeric id: those whose condition is another one than
-// before, those that are being built, and those that refer to one of them.
+// before, those that refer to one of them, and if there are any, those that are being built already. A build that nothing changes goes on.
 func Rebuild(before, next *Set) []*Segment {
 	need := map[int64]bool{}
-	var out []*Segment
 	for _, seg := range next.segments {
 		if seg.Manual {
 			continue
 		}
 		old := before.Segment(seg.ID)
-		again := old == nil || old.Manual || old.Building || string(old.Condition.Canonical()) != string(seg.Condition.Canonical())
+		again := old == nil || old.Manual || string(old.Condition.Canonical()) != string(seg.Condition.Canonical())
 		for _, slug := range seg.DependsOn {
 			now, then := next.SegmentBySlug(slug), before.SegmentBySlug(slug)
 			again = again || need[now.ID] || then == nil || then.ID != now.ID
 		}
 		if again {
 			need[seg.ID] = true
+		}
+	}
+	if len(need) == 0 {
+		return nil
+	}
+	var out []*Segment
+	for _, seg := range next.segments {
+		if old := before.Segment(seg.ID); need[seg.ID] || old != nil && old.Building && !seg.Manual {
 			out = append(out, seg)
 		}
 	}

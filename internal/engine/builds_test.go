@@ -132,6 +132,10 @@ func TestBuild(t *testing.T) {
 		if err != nil || len(builds) != 2 || builds[0].State >= definition.Finished || builds[1].State != builds[0].State {
 			t.Errorf("builds = %+v, %v, want both under way", builds, err)
 		}
+		w.apply(strings.Replace(buildFile(seenTwice), "name: News", "name: Other news", 1)) // nothing that the build would not know
+		if again, err := db.SegmentBuilds(t.Context(), w.ws); err != nil || !cmp.Equal(builds, again) {
+			t.Errorf("builds after a campaign was renamed = %+v, %v, want %+v", again, err, builds)
+		}
 		gate.open()
 		w.quiet("the second build")
 		if diff := cmp.Diff([]string{"b2", "s1", "s2"}, w.in("buyers")); diff != "" {
