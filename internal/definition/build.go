@@ -79,7 +79,7 @@ func CompileBuilding(rows []Row, builds []Build, counted []Counted) (live, next 
 	for _, b := range builds {
 		if seg := next.Segment(b.Segment); seg != nil {
 			seg.Built, seg.Since = b.Built, b.Since
-			if b.State != Finished {
+			if b.State != Finished && !seg.Manual {
 				seg.Building, building[b.Segment] = true, b
 			}
 		}
@@ -146,7 +146,7 @@ func compileLive(rows []Row, building map[int64]Build, still bool) (*Set, error)
 	}
 	for _, seg := range set.segments {
 		if b, ok := building[seg.ID]; ok {
-			seg.Built, seg.Since, seg.Pending = b.Built, b.Since, pending[seg.ID]
+			seg.Built, seg.Since, seg.Pending = b.Built, b.Since, seg.Pending || pending[seg.ID]
 		}
 	}
 	return set, nil

@@ -16,7 +16,7 @@ func ParseSegment(doc value.Value) (*Segment, error) {
 	if doc.Kind() != value.Object {
 		return nil, fault.New(fault.Invalid, "a segment must be a mapping")
 	}
-	if err := journey.Only(doc, "", "id", "name", "description", "conditions", "manual"); err != nil {
+	if err := journey.Only(doc, "", "id", "name", "description", "conditions", "manual", "archived"); err != nil {
 		return nil, err
 	}
 	s := &Segment{}
@@ -28,7 +28,11 @@ func ParseSegment(doc value.Value) (*Segment, error) {
 	if manual != nil && manual.Kind() != value.Bool {
 		return nil, fault.Field("manual", "must be true or false")
 	}
-	s.Manual = value.Equal(manual, value.True)
+	archived := doc.Get("archived")
+	if archived != nil && archived.Kind() != value.Bool {
+		return nil, fault.Field("archived", "must be true or false")
+	}
+	s.Manual, s.Archived = value.Equal(manual, value.True), value.Equal(archived, value.True)
 	switch {
 	case s.Manual && conditions != nil:
 		return nil, fault.Field("conditions", "a manual segment has no conditions: people are added and removed by hand")
@@ -38,6 +42,9 @@ func ParseSegment(doc value.Value) (*Segment, error) {
 		if s.Condition, err = segment.Parse(conditions, "conditions"); err == nil {
 			err = noProperties(conditions, "conditions")
 		}
+	}
+	if s.Archived { // its membership stands still
+		s.Manual, s.Pending, s.Condition = true, true, nil
 	}
 	return s, err
 }

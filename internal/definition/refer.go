@@ -24,6 +24,9 @@ func (c *compiler) order() error {
 			if s.segmentBySlug[slug] == nil {
 				return at(Segments, seg.Slug, fault.Field("conditions", "there is no segment %s%s", slug, c.meant(slug)))
 			}
+			if s.segmentBySlug[slug].Archived {
+				return at(Segments, seg.Slug, fault.Field("conditions", "segment %s is archived", slug))
+			}
 		}
 		seg.DependsOn = m.Segments
 		for _, a := range m.Attributes {
@@ -85,6 +88,9 @@ func (c *compiler) references() error {
 		if slug := j.Trigger.Segment; slug != "" && c.set.segmentBySlug[slug] == nil {
 			return at(Campaigns, j.Slug, fault.Field("trigger.enters_segment", "there is no segment %s%s", slug, c.meant(slug)))
 		}
+		if seg := c.set.segmentBySlug[j.Trigger.Segment]; seg != nil && seg.Archived {
+			return at(Campaigns, j.Slug, fault.Field("trigger.enters_segment", "segment %s is archived", seg.Slug))
+		}
 		for _, n := range j.Nodes {
 			for i, a := range n.Arms {
 				if err := c.conditions(fmt.Sprintf("%s.branch[%d].if", n.Path, i), a.If); err != nil {
@@ -114,6 +120,9 @@ func (c *compiler) conditions(path string, n *segment.Node) error {
 	for _, slug := range n.Mentions().Segments {
 		if c.set.segmentBySlug[slug] == nil {
 			return fault.Field(path, "there is no segment %s%s", slug, c.meant(slug))
+		}
+		if c.set.segmentBySlug[slug].Archived {
+			return fault.Field(path, "segment %s is archived", slug)
 		}
 	}
 	return nil

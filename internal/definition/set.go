@@ -51,7 +51,8 @@ type Segment struct {
 	Built    int64 // Build.Built
 	Since    int64 // Build.Since
 	Building bool  // its membership is being made
-	Pending  bool  // it stands still until that is done: Manual, but nobody may change it
+	Pending  bool  // it stands still until that is done, or because it is archived: Manual, but nobody may change it
+	Archived bool  // nothing may refer to it
 }
 
 // Fact is an event condition that some definition asks for, and so is counted per person.

@@ -376,3 +376,36 @@ func (w *world) sameAsScan(where string) {
 		}
 	}
 }
+
+// TestArchive: an archived segment stands still and nothing may refer to it; without archived it is built anew.
+func TestArchive(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db, func(w *world) { w.chunk = 1 })
+		w.crowd()
+		file := func(rest string) string {
+			return "schema: 1\nworkspace: a\nsegments:\n  - {id: buyers, conditions: {event: purchase, within: 30d}" + rest + "}\n"
+		}
+		w.apply(file(""))
+		w.quiet("the first build")
+		w.apply(file(", archived: true"))
+		w.do(w.event("x1", "purchase"))
+		if diff := cmp.Diff([]string{"b1", "b2"}, w.in("buyers")); diff != "" {
+			t.Errorf("buyers of an archived segment (-want +got):\n%s", diff)
+		}
+		rows, err := db.CurrentDefinitions(t.Context(), w.ws, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := parse(t, `{"id":"others","conditions":{"not_segment":"buyers"}}`)
+		err = definition.Check(rows, ingest.DefinePayload{Put: []ingest.Definition{{Kind: definition.Segments, Slug: "others", Body: body}}})
+		if err == nil || !strings.Contains(err.Error(), "buyers is archived") {
+			t.Errorf("a reference to an archived segment: %v", err)
+		}
+		w.apply(file(""))
+		w.quiet("the build after the archive")
+		if diff := cmp.Diff([]string{"b1", "b2", "x1"}, w.in("buyers")); diff != "" {
+			t.Errorf("buyers after the archive (-want +got):\n%s", diff)
+		}
+	})
+}

@@ -73,6 +73,11 @@ func (b *batch) rebuild(t *tenant, rows []definition.Row, now int64, few bool) (
 	gone = b.dropBuilds(t, next)
 	builds, phase, began := map[int64]definition.Build{}, t.phase(), false
 	for _, x := range t.builds {
+		if seg := next.Segment(x.Segment); seg != nil && seg.Manual && x.State != definition.Finished { // it stands still from now on
+			x.State, x.Live, x.Gen = definition.Finished, 0, t.Gen
+			gone = append(gone, nextOf(x.Segment), enteredOf(x.Segment))
+			b.c.DropPieces = append(b.c.DropPieces, SegmentRef{t.ID, nextOf(x.Segment)}, SegmentRef{t.ID, enteredOf(x.Segment)})
+		}
 		builds[x.Segment] = x
 	}
 	for _, seg := range definition.Rebuild(t.next, next) {

@@ -55,7 +55,7 @@ func (b *batch) absorb(w *work, p, s *subject) error {
 	b.receiveDeliveries(p, s)
 	for _, m := range s.doc.Segments {
 		seg := p.t.set.Segment(m.Segment)
-		if _, in := had[m.Segment]; in || seg == nil || !seg.Manual {
+		if _, in := had[m.Segment]; in || seg == nil || !seg.Manual || seg.Pending {
 			continue
 		}
 		if err := b.move(p, seg, true, w.now, "came with a person who was merged in", nil, false); err != nil {
