@@ -8,7 +8,17 @@ import "embed"
 //go:embed examples/onboarding.yaml
 var Onboarding string
 
-// Docs are the guides, docs/*.md.
+// Docs are the guides, docs/*.md, and the decisions in docs/adr.
 //
-//go:embed docs/*.md
+//go:embed docs/*.md docs/adr/*.md
 var Docs embed.FS
+
+// Skills are how tasks are done with a server, for agents: skills/NAME/SKILL.md.
+//
+//go:embed skills/*/SKILL.md
+var Skills embed.FS
+
+// Server is server.json, by which MCP clients and registries know the server.
+//
+//go:embed server.json
+var Server []byte

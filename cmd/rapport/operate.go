@@ -291,7 +291,7 @@ func (c *mcpCmd) Run(ctx context.Context, a *app) error {
 	config := config.Serve{LogLevel: "warn"}
 	o := mcp.Options{
 		Secret: []byte(id.Secret(32)), Version: version(), Logger: logger(a, &config), Now: time.Now,
-		Operations: server.Operations(), Docs: server.Pages(),
+		Operations: server.Operations(), Docs: server.Pages(), Skills: server.Skills(),
 		Select: mcp.Selection{Toolsets: c.Toolsets, Tools: c.Tools, Exclude: c.Exclude, ReadOnly: c.ReadOnly},
 	}
 	switch {

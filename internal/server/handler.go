@@ -9,9 +9,11 @@ import (
 	"strings"
 	"time"
 
+	rapport "rapport.example"
 	"rapport.example/internal/api"
 	"rapport.example/internal/api/admin"
 	"rapport.example/internal/api/app"
+	"rapport.example/internal/api/discovery"
 	"rapport.example/internal/api/pipelines"
 	"rapport.example/internal/api/track"
 	"rapport.example/internal/audit"
@@ -35,7 +37,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	})
 	inside, own := newInside(), &itself{}
 	agents, err := mcp.New(mcp.Options{
-		Inside: http.Header{insideHeader: {inside}}, Transport: own, Audit: s.recordCall, Operations: Operations(), Docs: Pages(),
+		Inside: http.Header{insideHeader: {inside}}, Transport: own, Audit: s.recordCall, Operations: Operations(), Docs: Pages(), Skills: Skills(),
 		URL: loopback(s.listen), Secret: s.db.Secret(), Version: buildVersion(), Logger: s.log, Verify: s.verifyAgent, Stranger: s.recordStranger, Limits: s.agentLimits(), Now: s.now, Guide: guide.read,
 	})
 	if err != nil {
@@ -71,6 +73,13 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		_, _ = w.Write(definition.SchemaJSON) //nolint:errcheck // the caller is gone; nobody is left to tell
 	})
+	open, err := discovery.New(discovery.Options{Docs: Pages(), Skills: Skills(), Server: rapport.Server, Example: rapport.Onboarding, Base: strings.TrimSuffix(s.o.BaseURL, "/"), Version: buildVersion()})
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range discovery.Paths() {
+		pages.Handle(path, open)
+	}
 	pages.Handle("/", surface.Pages())
 	all, err := api.NewMux(api.Options{
 		Keys: s.keys, Limiter: limiter, Now: s.now, Log: s.log, Fallback: pages, Session: surface.Session,

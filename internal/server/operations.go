@@ -68,6 +68,15 @@ func fieldsOf(t reflect.Type) []string {
 	return out
 }
 
+// Skills are how tasks are done here, as agents read them: NAME/SKILL.md.
+func Skills() fs.FS {
+	skills, err := fs.Sub(rapport.Skills, "skills")
+	if err != nil {
+		return nil // the name is ours
+	}
+	return skills
+}
+
 // Pages are the guides as agents read them: one Markdown file each.
 func Pages() fs.FS {
 	pages, err := fs.Sub(rapport.Docs, "docs")

@@ -30,7 +30,7 @@ type Options struct {
 	Secret []byte // the installation's: sessions and cursors are derived from it
 	Now    func() time.Time
 	Logger *slog.Logger
-	// BaseURL is the server's address as others see it, for llms.txt and secure cookies; "" = that of the request.
+	// BaseURL is the server's address as others see it, for secure cookies; "" = that of the request.
 	BaseURL string
 	// Applied waits, bounded, until the op at a position is applied.
 	Applied func(ctx context.Context, pos ingest.Position) error

@@ -593,21 +593,6 @@ func TestPages(t *testing.T) {
 	})
 }
 
-// TestLLMs: the text is open and names the server's address.
-func TestLLMs(t *testing.T) {
-	t.Parallel()
-	s := newServer(t, storetest.Open(t, storetest.Options(t, storetest.SQLite)), func(o *admin.Options) { o.BaseURL = "https://msg.example/" })
-	w := s.request("GET", "/llms.txt", "")
-	for _, want := range []string{"https://msg.example/mcp", "https://msg.example/v1/customers", "https://msg.example/api/v1/customers"} {
-		if w.Code != 200 || !strings.Contains(w.Body.String(), want) {
-			t.Errorf("llms.txt lacks %s", want)
-		}
-	}
-	if strings.Contains(w.Body.String(), "{{") || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain") {
-		t.Errorf("llms.txt = %s %s", w.Header().Get("Content-Type"), w.Body)
-	}
-}
-
 func basic(user, pass string) string {
 	return base64.StdEncoding.EncodeToString([]byte(user + ":" + pass))
 }

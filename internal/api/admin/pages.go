@@ -25,8 +25,8 @@ var pageFiles embed.FS
 // pagePolicy lets a page use its own style sheet and pictures, frame our own mail bodies, and nothing else: no scripts.
 const pagePolicy = "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// Pages serves the server-rendered pages and llms.txt. Everything but the login, the service guide, the files of
-// pages and llms.txt needs a session; whoever has none is sent to the login.
+// Pages serves the server-rendered pages. Everything but the login, the service guide and the files of pages
+// needs a session; whoever has none is sent to the login.
 func (s *Surface) Pages() http.Handler {
 	p := &pages{s, template.Must(template.New("").Funcs(pageFuncs()).ParseFS(pageFiles, "pages/*.html"))}
 	mux := http.NewServeMux()
@@ -39,7 +39,6 @@ func (s *Surface) Pages() http.Handler {
 		w.Header().Set("Cache-Control", "public, max-age=600")
 		files.ServeHTTP(w, r)
 	})
-	mux.HandleFunc("GET /llms.txt", p.llms)
 	mux.HandleFunc("GET /login", p.loginForm)
 	mux.HandleFunc("POST /login", p.login)
 	mux.HandleFunc("POST /logout", p.logout)
@@ -79,6 +78,7 @@ func secure(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		h.Add("Link", `</.well-known/api-catalog>; rel="api-catalog"`)
 		next.ServeHTTP(w, r)
 	})
 }
@@ -274,22 +274,4 @@ func local(next string) string {
 func (p *pages) logout(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, p.s.sessions.set("", -1, r))
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
-}
-
-// llms tells an agent how to connect.
-func (p *pages) llms(w http.ResponseWriter, r *http.Request) {
-	base := strings.TrimSuffix(p.s.o.BaseURL, "/")
-	if base == "" {
-		base = "http://" + r.Host
-		if r.TLS != nil {
-			base = "https://" + r.Host
-		}
-	}
-	text, err := pageFiles.ReadFile("pages/llms.txt")
-	if err != nil {
-		p.fail(w, r, err)
-		return
-	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write(bytes.ReplaceAll(text, []byte("{{base}}"), []byte(base))) //nolint:errcheck // it only fails when the reader is gone
 }
