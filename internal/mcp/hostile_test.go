@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -78,8 +80,9 @@ func attacks(t *testing.T) []attack {
 
 		// A back end that is not what it should be.
 		{name: "an answer without end", back: func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"segments":[]}`)
 			for range 6 << 10 {
-				if _, err := w.Write(make([]byte, 1<<10)); err != nil {
+				if _, err := w.Write(bytes.Repeat([]byte(" "), 1<<10)); err != nil {
 					return
 				}
 			}
@@ -87,7 +90,8 @@ func attacks(t *testing.T) []attack {
 		{name: "a small answer that unpacks to much", back: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			z := gzip.NewWriter(w)
-			_, _ = z.Write(make([]byte, 64<<20))
+			_, _ = io.WriteString(z, `{"segments":[]}`)
+			_, _ = z.Write(bytes.Repeat([]byte(" "), 64<<20))
 			_ = z.Close()
 		}, tool: "list_segments", args: m{}, want: "upstream_error"},
 		{name: "an answer that drips", back: func(w http.ResponseWriter, r *http.Request) {
@@ -206,7 +210,7 @@ func TestAttacks(t *testing.T) {
 			if a.quiet && asked > 0 {
 				t.Errorf("%d requests reached the back end", asked)
 			}
-			if len(entries) != 1 || entries[0].Tool == "" || (entries[0].Outcome == "ok") != (a.want == "") {
+			if len(entries) != 1 || entries[0].Tool == "" || !utf8.ValidString(entries[0].Tool) || (entries[0].Outcome == "ok") != (a.want == "") {
 				t.Errorf("the record: %+v", entries)
 			}
 			if raw, err := json.Marshal(entries); err != nil || strings.Contains(string(raw), "IGNORE") || strings.Contains(string(raw), "eve@") {
