@@ -80,6 +80,9 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	for _, path := range discovery.Paths() {
 		pages.Handle(path, open)
 	}
+	if err := s.describe(pages); err != nil {
+		return nil, err
+	}
 	pages.Handle("/", surface.Pages())
 	all, err := api.NewMux(api.Options{
 		Keys: s.keys, Limiter: limiter, Now: s.now, Log: s.log, Fallback: pages, Session: surface.Session,

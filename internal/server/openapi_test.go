@@ -1,0 +1,257 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"rapport.example/internal/api/openapi"
+	"rapport.example/internal/config"
+	"rapport.example/internal/server"
+	"rapport.example/internal/workspace"
+)
+
+var update = flag.Bool("update", false, "write what the server answers into internal/api/openapi/examples")
+
+// started runs a server on SQLite until the test ends.
+func started(t *testing.T) server.Info {
+	t.Helper()
+	o := config.Serve{Listen: "127.0.0.1:0", Data: t.TempDir(), Limits: "off"}
+	ctx, stop := context.WithCancel(t.Context())
+	ready, ended := make(chan server.Info, 1), make(chan error, 1)
+	go func() {
+		ended <- server.Run(ctx, o, slog.New(slog.DiscardHandler), func(i server.Info) { ready <- i })
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	select {
+	case i := <-ready:
+		return i
+	case <-time.After(time.Minute):
+		t.Fatal("the server does not start")
+	}
+	return server.Info{}
+}
+
+// keyed sets the key that an API asks for.
+func keyed(r *http.Request, i server.Info, kind workspace.Kind) {
+	for _, c := range i.Credentials {
+		switch {
+		case c.Kind != kind:
+		case kind == workspace.Track:
+			r.SetBasicAuth(c.SiteID, c.Secret)
+		case kind == workspace.Write:
+			r.SetBasicAuth(c.Secret, "")
+		default:
+			r.Header.Set("Authorization", "Bearer "+c.Secret)
+		}
+	}
+}
+
+func call(t *testing.T, i server.Info, kind workspace.Kind, method, url, body string) (int, string, []byte) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, i.URL+url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	keyed(r, i, kind)
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(answer.Body, 8<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, answer.Header.Get("Content-Type"), b
+}
+
+// define gives the workspace what the examples are about, and sends a mail.
+func define(t *testing.T, i server.Info) (delivery string) {
+	t.Helper()
+	file, err := os.ReadFile("testdata/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(map[string]any{"file": "openapi.yaml", "yaml": string(file)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, _, answer := call(t, i, workspace.Admin, http.MethodPost, "/admin/v1/apply", string(body)); status != http.StatusOK {
+		t.Fatalf("apply: %d %s", status, answer)
+	}
+	if status, _, answer := call(t, i, workspace.Track, http.MethodPut, "/api/v1/customers/7", `{"email":"ada@example.com","first_name":"Ada","plan":"pro"}`); status != http.StatusOK {
+		t.Fatalf("identify: %d %s", status, answer)
+	}
+	object := `{"type":"object","action":"identify","identifiers":{"object_type_id":"1","object_id":"acme"},"attributes":{"name":"Acme"},"cio_relationships":[{"identifiers":{"id":"7"}}]}`
+	if status, _, answer := call(t, i, workspace.Track, http.MethodPost, "/api/v2/entity", object); status != http.StatusOK {
+		t.Fatalf("object: %d %s", status, answer)
+	}
+	_, _, answer := call(t, i, workspace.App, http.MethodPost, "/v1/send/email", `{"transactional_message_id":"receipt","to":"ada@example.com","identifiers":{"id":"7"},"message_data":{"number":1}}`)
+	var sent struct {
+		Delivery string `json:"delivery_id"`
+	}
+	if err := json.Unmarshal(answer, &sent); err != nil || sent.Delivery == "" {
+		t.Fatalf("send: %s", answer)
+	}
+	return sent.Delivery
+}
+
+// TestOpenAPI calls every example of every document against a server, in order, and holds what is sent and what is answered to the
+// document that this server serves. A route without an example, or an example without a route, is refused by OpenAPI itself.
+func TestOpenAPI(t *testing.T) {
+	t.Parallel()
+	for name, kind := range map[string]workspace.Kind{
+		"track": workspace.Track,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := started(t)
+			delivery := define(t, i)
+			examples, err := openapi.Examples(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			record := play(t, i, kind, name, delivery, examples)
+			if *update {
+				if err := os.WriteFile("../api/openapi/examples/"+name+".txt", record, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// play calls the examples, and returns them with what was answered now.
+func play(t *testing.T, i server.Info, kind workspace.Kind, name, delivery string, examples []openapi.Example) []byte {
+	t.Helper()
+	doc := served(t, i, name)
+	known := map[string]string{"delivery": delivery}
+	var record bytes.Buffer
+	ids := map[string]bool{}
+	for _, e := range examples {
+		if ids[e.ID] {
+			t.Errorf("%s is the id of two operations", e.ID)
+		}
+		ids[e.ID] = true
+		status, media, body := call(t, i, kind, e.Method, openapi.Fill(e.URL, known), openapi.Fill(e.Raw, known))
+		if !*update && status != e.Status || status >= http.StatusBadRequest {
+			t.Errorf("%s: %d %s, want %d", e.ID, status, body, e.Status)
+		}
+		var answer any
+		if strings.Contains(media, "json") {
+			if err := json.Unmarshal(body, &answer); err != nil {
+				t.Errorf("%s: %v", e.ID, err)
+			}
+		}
+		if !*update {
+			doc.holds(t, e, answer)
+		}
+		for n, from := range e.Keep {
+			if known[n] = openapi.Member(answer, from); known[n] == "" {
+				t.Errorf("%s: its answer has no %s: %s", e.ID, from, body)
+			}
+		}
+		write(&record, e, status, media, body)
+	}
+	return record.Bytes()
+}
+
+func write(out *bytes.Buffer, e openapi.Example, status int, media string, body []byte) {
+	out.WriteString(e.ID + " " + e.Method + " " + e.Path)
+	names := []string{}
+	for n, from := range e.Keep {
+		names = append(names, n+"="+from)
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		out.WriteString(" " + n)
+	}
+	out.WriteString("\n> " + e.URL + "\n")
+	if e.Raw != "" {
+		out.WriteString("> " + e.Raw + "\n")
+	}
+	out.WriteString("< ")
+	line, err := json.Marshal(status)
+	if err != nil {
+		return // a number
+	}
+	out.Write(line)
+	var compact bytes.Buffer
+	switch {
+	case strings.Contains(media, "json") && json.Compact(&compact, body) == nil:
+		out.WriteString(" " + compact.String())
+	case len(body) > 0:
+		media, _, _ = strings.Cut(media, ";")
+		out.WriteString(" " + media)
+	}
+	out.WriteString("\n\n")
+}
+
+// document is a served document, compiled.
+type document struct {
+	raw      any
+	compiler *jsonschema.Compiler
+}
+
+func served(t *testing.T, i server.Info, name string) *document {
+	t.Helper()
+	status, _, body := call(t, i, "", http.MethodGet, "/openapi/"+name+".json", "")
+	if status != http.StatusOK {
+		t.Fatalf("the document: %d", status)
+	}
+	raw, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("doc.json", raw); err != nil {
+		t.Fatal(err)
+	}
+	return &document{raw, c}
+}
+
+// holds says where an example, and what was answered now, are not as the document says.
+func (d *document) holds(t *testing.T, e openapi.Example, answer any) {
+	t.Helper()
+	escaped := strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D").Replace(e.Path)
+	at := "doc.json#/paths/" + escaped + "/" + strings.ToLower(e.Method)
+	check := func(pointer string, v any) {
+		s, err := d.compiler.Compile(at + pointer)
+		if err != nil {
+			t.Errorf("%s: %v", e.ID, err)
+			return
+		}
+		if err := s.Validate(v); err != nil {
+			t.Errorf("%s%s: %v", e.ID, pointer, err)
+		}
+	}
+	if e.Body != nil {
+		check("/requestBody/content/application~1json/schema", e.Body)
+	}
+	if e.Answer != nil {
+		status, err := json.Marshal(e.Status)
+		if err != nil {
+			t.Error(err)
+		}
+		check("/responses/"+string(status)+"/content/application~1json/schema", e.Answer)
+		check("/responses/"+string(status)+"/content/application~1json/schema", answer)
+	}
+}
