@@ -31,7 +31,7 @@ func (a *Audiences) Ask(ctx context.Context, q Query) (*Answer, error) {
 	a.mu.Lock()
 	s := a.spaces[q.Workspace]
 	a.mu.Unlock()
-	if s != nil {
+	if s != nil && a.room > 0 {
 		if out, err := s.ask(ctx, a, q); err == nil || !errors.Is(err, errNoRoom) {
 			return out, err
 		}
