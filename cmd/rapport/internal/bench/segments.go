@@ -40,6 +40,9 @@ var asked = []struct{ name, condition string }{
 		`{"all":[{"none":[{"attribute":"newsletter","is":true}]},{"event":"viewed","at_least":5,"within":"14d"}]}]}`},
 }
 
+// never is a condition whose events nothing counts: everybody's history is read for it.
+const never = `{"event":"viewed","at_least":4,"within":"40d","where":{"property":"amount","less":50}}`
+
 // everybody is an engine with its store in this process, whose people and their history are written directly.
 type everybody struct {
 	alone
@@ -74,6 +77,9 @@ func (x *run) segments(ctx context.Context) (err error) {
 		if err := x.askEverybody(ctx, e); err != nil {
 			return err
 		}
+	}
+	if err := x.askNever(ctx, e); err != nil {
+		return err
 	}
 	for range x.o.Rounds {
 		if err := x.buildSegment(ctx, e, base.String()); err != nil {
@@ -304,6 +310,24 @@ func (x *run) askEverybody(ctx context.Context, e *everybody) error {
 		}
 		x.r.add(key{"everybody, " + c.name + ": people", 0, "%"}, 100*float64(read.Count)/float64(read.People))
 	}
+	return nil
+}
+
+// askNever measures a condition that takes everybody's history.
+func (x *run) askNever(ctx context.Context, e *everybody) error {
+	set, _, err := e.db.DefinitionSets(ctx, 1)
+	if err != nil {
+		return err
+	}
+	tree, err := segment.Parse(value.Value(never), "conditions")
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if _, err := audience.Read(ctx, e.db, audience.Query{Workspace: 1, Set: set, Tree: tree, Now: time.Now().UnixMilli()}); err != nil {
+		return err
+	}
+	x.r.add(key{"everybody, events that nothing counts", 0, "ms"}, ms(time.Since(began)))
 	return nil
 }
 
