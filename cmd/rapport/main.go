@@ -52,6 +52,7 @@ type cli struct {
 	Migrate    migrateCmd    `cmd:"" help:"Bring a database to this program's schema without serving."`
 	Catalog    catalogCmd    `cmd:"" help:"The service guide: find, read and score services that an agent can use."`
 	Doctor     doctorCmd     `cmd:"" help:"Look at a server as an agent does that has never met it, and say what it does not find."`
+	OpenAPI    openapiCmd    `cmd:"" name:"openapi" help:"Print the OpenAPI document of an API."`
 	MCP        mcpCmd        `cmd:"" name:"mcp" help:"Serve an AI agent over standard input and output."`
 	Bench      benchCmd      `cmd:"" help:"Measure this machine: requests, applied events, mail."`
 	Completion completionCmd `cmd:"" help:"Print shell completion."`

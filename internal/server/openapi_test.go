@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -27,7 +28,7 @@ var update = flag.Bool("update", false, "write what the server answers into inte
 // started runs a server on SQLite until the test ends.
 func started(t *testing.T) server.Info {
 	t.Helper()
-	o := config.Serve{Listen: "127.0.0.1:0", Data: t.TempDir(), Limits: "off"}
+	o := config.Serve{Listen: "127.0.0.1:0", Data: t.TempDir(), Limits: "off", ArchiveDays: 30}
 	ctx, stop := context.WithCancel(t.Context())
 	ready, ended := make(chan server.Info, 1), make(chan error, 1)
 	go func() {
@@ -61,6 +62,16 @@ func keyed(r *http.Request, i server.Info, kind workspace.Kind) {
 			r.Header.Set("Authorization", "Bearer "+c.Secret)
 		}
 	}
+}
+
+// secret is the first key of a kind.
+func secret(i server.Info, kind workspace.Kind) string {
+	for _, c := range i.Credentials {
+		if c.Kind == kind {
+			return c.Secret
+		}
+	}
+	return ""
 }
 
 func call(t *testing.T, i server.Info, kind workspace.Kind, method, url, body string) (int, string, []byte) {
@@ -119,7 +130,7 @@ func define(t *testing.T, i server.Info) (delivery string) {
 func TestOpenAPI(t *testing.T) {
 	t.Parallel()
 	for name, kind := range map[string]workspace.Kind{
-		"track": workspace.Track,
+		"track": workspace.Track, "app": workspace.App, "pipelines": workspace.Write, "admin": workspace.Admin,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -143,7 +154,7 @@ func TestOpenAPI(t *testing.T) {
 func play(t *testing.T, i server.Info, kind workspace.Kind, name, delivery string, examples []openapi.Example) []byte {
 	t.Helper()
 	doc := served(t, i, name)
-	known := map[string]string{"delivery": delivery}
+	known := map[string]string{"delivery": delivery, "writeKey": secret(i, workspace.Write)}
 	var record bytes.Buffer
 	ids := map[string]bool{}
 	for _, e := range examples {
@@ -151,7 +162,13 @@ func play(t *testing.T, i server.Info, kind workspace.Kind, name, delivery strin
 			t.Errorf("%s is the id of two operations", e.ID)
 		}
 		ids[e.ID] = true
-		status, media, body := call(t, i, kind, e.Method, openapi.Fill(e.URL, known), openapi.Fill(e.Raw, known))
+		kind := kind
+		if strings.HasPrefix(e.Path, "/services/") {
+			kind = workspace.Agent
+		}
+		status, media, body := settled(t, e, func() (int, string, []byte) {
+			return call(t, i, kind, e.Method, openapi.Fill(e.URL, known), openapi.Fill(e.Raw, known))
+		})
 		if !*update && status != e.Status || status >= http.StatusBadRequest {
 			t.Errorf("%s: %d %s, want %d", e.ID, status, body, e.Status)
 		}
@@ -173,6 +190,33 @@ func play(t *testing.T, i server.Info, kind workspace.Kind, name, delivery strin
 	}
 	return record.Bytes()
 }
+
+// settled asks until the answer is no error and holds what is kept of it, a minute at most: mails are sent and files are made in the
+// background.
+func settled(t *testing.T, e openapi.Example, ask func() (int, string, []byte)) (status int, media string, body []byte) {
+	t.Helper()
+	every := time.NewTicker(20 * time.Millisecond)
+	defer every.Stop()
+	for end := time.After(time.Minute); ; {
+		status, media, body = ask()
+		var answer any
+		ready := status < http.StatusBadRequest && (len(e.Keep) == 0 || json.Unmarshal(body, &answer) == nil)
+		for _, from := range e.Keep {
+			ready = ready && openapi.Member(answer, from) != ""
+		}
+		if ready || e.Method != http.MethodGet {
+			return status, media, body
+		}
+		select {
+		case <-every.C:
+		case <-end:
+			return status, media, body
+		}
+	}
+}
+
+// secrets are not kept.
+var secrets = regexp.MustCompile(`"secret":"[^"]*"`)
 
 func write(out *bytes.Buffer, e openapi.Example, status int, media string, body []byte) {
 	out.WriteString(e.ID + " " + e.Method + " " + e.Path)
@@ -197,7 +241,7 @@ func write(out *bytes.Buffer, e openapi.Example, status int, media string, body 
 	var compact bytes.Buffer
 	switch {
 	case strings.Contains(media, "json") && json.Compact(&compact, body) == nil:
-		out.WriteString(" " + compact.String())
+		out.WriteString(" " + secrets.ReplaceAllString(compact.String(), `"secret":"agk_…"`))
 	case len(body) > 0:
 		media, _, _ = strings.Cut(media, ";")
 		out.WriteString(" " + media)

@@ -41,7 +41,7 @@ func Examples(name string) ([]Example, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := map[string]string{"delivery": Delivery}
+	known := map[string]string{"delivery": Delivery, "writeKey": "write-key"}
 	var out []Example
 	for block := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n\n") {
 		e, err := parse(block, known)

@@ -36,6 +36,11 @@ func Document(a API, version, base string) ([]byte, error) {
 		byRoute[e.Method+" "+e.Path] = e
 	}
 	s := schemas{made: object{}, names: map[reflect.Type]string{}}
+	// What the admin API can do without is not said by its types, which serve the command line, too.
+	sent := schemas{made: s.made, names: map[reflect.Type]string{}, loose: a.Name == "admin"}
+	if !sent.loose {
+		sent.names = s.names
+	}
 	paths := object{}
 	for i := range a.Routes {
 		r := &a.Routes[i]
@@ -47,7 +52,7 @@ func Document(a API, version, base string) ([]byte, error) {
 		if paths[r.Path] == nil {
 			paths[r.Path] = object{}
 		}
-		paths[r.Path].(object)[strings.ToLower(r.Method)] = operation(&s, r, e)
+		paths[r.Path].(object)[strings.ToLower(r.Method)] = operation(&s, &sent, r, e)
 	}
 	for route := range byRoute {
 		return nil, fmt.Errorf("the example of %s is of no route", route)
@@ -68,7 +73,7 @@ func Document(a API, version, base string) ([]byte, error) {
 }
 
 // operation describes a route.
-func operation(s *schemas, r *api.Route, e Example) object {
+func operation(s, sent *schemas, r *api.Route, e Example) object {
 	o := object{
 		"operationId": e.ID, "summary": r.Doc, "tags": []string{tag(r.Path)}, "security": security(r.Auth), "x-agentic": agentic(r),
 		"parameters": parameters(r, e),
@@ -76,7 +81,7 @@ func operation(s *schemas, r *api.Route, e Example) object {
 	if e.Body != nil {
 		content := object{"schema": object{}, "example": e.Body}
 		if r.Request != nil {
-			content["schema"] = s.of(reflect.TypeOf(r.Request))
+			content["schema"] = sent.of(reflect.TypeOf(r.Request))
 		}
 		o["requestBody"] = object{"required": true, "content": object{"application/json": content}}
 	}

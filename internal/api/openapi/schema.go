@@ -11,6 +11,7 @@ import (
 type schemas struct {
 	made  object
 	names map[reflect.Type]string
+	loose bool // no member is required
 }
 
 var anyJSON = reflect.TypeFor[value.Value]()
@@ -60,7 +61,7 @@ func (s *schemas) structure(t reflect.Type) object {
 		return s.fields(t)
 	}
 	name = t.Name()
-	if s.made[name] != nil { // of another package
+	if s.made[name] != nil { // of another package, or of answers
 		name = strings.ToUpper(t.String()[:1]) + t.String()[1:strings.LastIndexByte(t.String(), '.')] + name
 	}
 	s.names[t], s.made[name] = name, object{}
@@ -97,7 +98,7 @@ func (s *schemas) fields(t reflect.Type) object {
 	}
 	walk(t)
 	o := object{"type": "object", "properties": properties}
-	if len(required) > 0 {
+	if len(required) > 0 && !s.loose {
 		o["required"] = required
 	}
 	return o
