@@ -3,10 +3,14 @@ package mcp_test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"rapport.example/internal/audit"
 	"rapport.example/internal/config"
@@ -161,17 +165,20 @@ func TestTricksInIds(t *testing.T) {
 // TestCrowd: fifty agents who ask at once are within the limits of the workspace, all of them, and nobody is told to come back.
 func TestCrowd(t *testing.T) {
 	t.Parallel()
-	url := serve(t, func(o *config.Serve) { o.Limits, o.LimitTrack, o.LimitApp = "vendor", 100, 10 })
-	s := connect(t, overHTTP(url, agentKey))
-	var wg sync.WaitGroup
-	for i := range 50 {
-		wg.Go(func() {
-			if res := use(t, s, "list_segments", m{}, nil); res.IsError {
-				t.Errorf("call %d: %s", i, text(res))
-			}
-		})
+	url := serve(t, func(o *config.Serve) { o.Limits, o.LimitTrack, o.LimitApp = "vendor", 100, 25 })
+	cmd := exec.Command(program(t), "mcp") // which learns the limits from the server
+	cmd.Env = append(os.Environ(), "RAPPORT_SERVER="+url, "RAPPORT_AGENT_KEY="+agentKey)
+	for name, s := range map[string]*sdk.ClientSession{"http": connect(t, overHTTP(url, agentKey)), "stdio": connect(t, &sdk.CommandTransport{Command: cmd})} {
+		var wg sync.WaitGroup
+		for i := range 50 {
+			wg.Go(func() {
+				if res := use(t, s, "list_segments", m{}, nil); res.IsError {
+					t.Errorf("%s, call %d: %s", name, i, text(res))
+				}
+			})
+		}
+		wg.Wait()
 	}
-	wg.Wait()
 	for _, e := range record(t, url) {
 		for _, c := range e.Calls {
 			if c.Status == http.StatusTooManyRequests {
