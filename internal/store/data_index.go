@@ -48,3 +48,12 @@ func (db *DB) Described(ctx context.Context, ws int64, kind, after string, limit
 		return d, r.Scan(&d.Name, &d.Description, &d.Privacy)
 	})
 }
+
+// Private lists the names of a kind that were described as sensitive. They are as many as were described at most.
+func (db *DB) Private(ctx context.Context, ws int64, kind string) ([]string, error) {
+	const sql = `SELECT name FROM data_index WHERE workspace = $1 AND kind = $2 AND privacy = 1 ORDER BY name`
+	return list(ctx, db, sql, []any{ws, kind}, func(r row) (name string, err error) {
+		err = r.Scan(&name)
+		return name, err
+	})
+}

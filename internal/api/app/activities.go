@@ -47,9 +47,13 @@ func (s *surface) listActivities(c *api.Call) error {
 	if err != nil {
 		return err
 	}
+	hide, err := s.sight(c)
+	if err != nil {
+		return err
+	}
 	out := ActivitiesAnswer{Activities: []Activity{}, Next: s.next(p, next)}
 	for i := range list {
-		out.Activities = append(out.Activities, activity(&list[i], docs[list[i].Person], c.Query("type")))
+		out.Activities = append(out.Activities, activity(&list[i], docs[list[i].Person], c.Query("type"), hide))
 	}
 	return c.JSON(http.StatusOK, out)
 }
@@ -81,8 +85,12 @@ func (s *surface) timeline(c *api.Call, d *person.Document) error {
 	if err != nil {
 		return err
 	}
+	hide, err := s.sight(c)
+	if err != nil {
+		return err
+	}
 	for i := range list {
-		out.Activities = append(out.Activities, activity(&list[i], d, c.Query("type")))
+		out.Activities = append(out.Activities, activity(&list[i], d, c.Query("type"), hide))
 	}
 	out.Next = s.next(p, next)
 	return c.JSON(http.StatusOK, out)
@@ -90,10 +98,10 @@ func (s *surface) timeline(c *api.Call, d *person.Document) error {
 
 // activity is one as it is answered to whom asked for a type, or "". A relationship that begins or ends is one activity, which has
 // two types: of the person and of the object.
-func activity(a *event.Activity, d *person.Document, asked string) Activity {
+func activity(a *event.Activity, d *person.Document, asked string, hide sight) Activity {
 	out := Activity{
 		ID: strconv.FormatInt(a.Seq, 10), Type: typeWord(a), Timestamp: a.At / 1000, Identifiers: identifiers(d),
-		AnonymousID: a.Anonymous, Name: a.Name, Data: a.Data,
+		AnonymousID: a.Anonymous, Name: a.Name, Data: hide.data(a.Data),
 	}
 	out.CustomerID = out.Identifiers.ID
 	switch a.Type {

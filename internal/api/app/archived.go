@@ -8,6 +8,7 @@ import (
 	"rapport.example/internal/api"
 	"rapport.example/internal/delivery"
 	"rapport.example/internal/fault"
+	"rapport.example/internal/workspace"
 )
 
 type (
@@ -37,7 +38,7 @@ type (
 
 func (s *surface) archivedRoute() api.Route {
 	r := s.get("/v1/messages/{message_id}/archived_message", ArchivedMessageAnswer{}, s.archivedMessage, "Reads what a message said.")
-	r.Limit = api.LimitArchive
+	r.Limit, r.Agent = api.LimitArchive, workspace.ReadSensitive
 	return r
 }
 

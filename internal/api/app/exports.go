@@ -95,10 +95,12 @@ func (s *surface) exportRoutes() []api.Route {
 			Request: request, Response: ExportAnswer{}, Handler: s.fresh(h), Doc: doc,
 		}
 	}
+	download := s.get("/v1/exports/{export_id}/download", DownloadAnswer{}, s.downloadExport, "Makes a link to an export's file.")
+	download.Agent = workspace.ReadSensitive
 	return []api.Route{
 		s.get("/v1/exports", ExportsAnswer{}, s.listExports, "Lists exports, newest first."),
 		s.get("/v1/exports/{export_id}", ExportAnswer{}, s.getExport, "Tells how far an export is."),
-		s.get("/v1/exports/{export_id}/download", DownloadAnswer{}, s.downloadExport, "Makes a link to an export's file."),
+		download,
 		post("/v1/exports/customers", CustomersExportRequest{}, s.exportCustomers, "Begins an export of people."),
 		post("/v1/exports/deliveries", DeliveriesExportRequest{}, s.exportDeliveries, "Begins an export of deliveries."),
 	}

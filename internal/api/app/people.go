@@ -109,7 +109,11 @@ func (s *surface) attributes(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, CustomerAnswer{customer(d)})
+	hide, err := s.sight(c)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, CustomerAnswer{customer(d, hide)})
 }
 
 // freshPerson is person as of every write that may change who they are and what they have: those that name the identifier in the
@@ -170,6 +174,10 @@ func (s *surface) several(c *api.Call) error {
 	if len(in.IDs) == 0 || len(in.IDs) > 100 {
 		return fault.Field("ids", "must be a list of 1 to 100 identifiers")
 	}
+	hide, err := s.sight(c)
+	if err != nil {
+		return err
+	}
 	out := CustomersAnswer{Customers: []CustomerAnswer{}}
 	for _, v := range in.IDs {
 		if k := v.Kind(); k != value.String && k != value.Number {
@@ -181,7 +189,7 @@ func (s *surface) several(c *api.Call) error {
 		case err != nil:
 			return err
 		default:
-			out.Customers = append(out.Customers, CustomerAnswer{customer(d)})
+			out.Customers = append(out.Customers, CustomerAnswer{customer(d, hide)})
 		}
 	}
 	return c.JSON(http.StatusOK, out)
@@ -238,15 +246,18 @@ func number(n int64) *int64 {
 	return &n
 }
 
-// customer is the person as the vendor shows it: identifiers are among the attributes, and every value is text.
-func customer(d *person.Document) Customer {
+// customer is the person as the vendor shows it: identifiers are among the attributes, and every value is text. What hide says is not
+// shown.
+func customer(d *person.Document, hide sight) Customer {
 	out := Customer{
 		ID: optional(d.ID), Identifiers: identifiers(d), Attributes: map[string]string{}, Timestamps: map[string]int64{},
 		Unsubscribed: d.Unsubscribed, Devices: []Device{},
 	}
 	for i := range d.Attributes {
 		a := &d.Attributes[i]
-		out.Attributes[a.Name] = a.Value.Text()
+		if out.Attributes[a.Name] = a.Value.Text(); hide.hides(a.Name) {
+			out.Attributes[a.Name] = workspace.Hidden
+		}
 		out.Timestamps[a.Name] = d.ChangedAt(a)
 	}
 	for _, name := range [...]string{"id", "email", "phone", "cio_id", "anonymous_id"} {

@@ -54,6 +54,13 @@ func (s *surface) searchPeople(c *api.Call) error {
 	if err != nil {
 		return err
 	}
+	hide, err := s.sight(c)
+	if err != nil {
+		return err
+	}
+	if err := hide.asks(f); err != nil {
+		return err
+	}
 	p, err := s.page(c, "customers", defFound, maxFound, string(f.JSON()))
 	if err != nil {
 		return err
