@@ -73,7 +73,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		_, _ = w.Write(definition.SchemaJSON) //nolint:errcheck // the caller is gone; nobody is left to tell
 	})
-	open, err := discovery.New(discovery.Options{Docs: Pages(), Skills: Skills(), Server: rapport.Server, Example: rapport.Onboarding, Base: strings.TrimSuffix(s.o.BaseURL, "/"), Version: buildVersion()})
+	open, err := discovery.New(discovery.Options{Docs: Pages(), Skills: Skills(), Server: rapport.Server, Example: rapport.Onboarding, Base: strings.TrimSuffix(s.o.BaseURL, "/"), Version: buildVersion(), Contracts: contracts()})
 	if err != nil {
 		return nil, err
 	}

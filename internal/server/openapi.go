@@ -44,6 +44,13 @@ func OpenAPI(name, base string) ([]byte, error) {
 	return openapi.Document(a, buildVersion(), base)
 }
 
+// contracts are where the documents are, by the paths of their APIs.
+func contracts() map[string]string {
+	return map[string]string{
+		"/api": "/openapi/track.json", "/v1": "/openapi/app.json", "/v1/batch": "/openapi/pipelines.json", "/admin/v1": "/openapi/admin.json",
+	}
+}
+
 // describe serves the OpenAPI documents. They are made once: what is served does not change while the program runs.
 func (s *server) describe(pages *http.ServeMux) error {
 	for _, name := range APIs {
@@ -53,7 +60,7 @@ func (s *server) describe(pages *http.ServeMux) error {
 		}
 		pages.HandleFunc("GET /openapi/"+name+".json", func(w http.ResponseWriter, _ *http.Request) {
 			h := w.Header()
-			h.Set("Content-Type", "application/json")
+			h.Set("Content-Type", "application/openapi+json")
 			h.Set("Access-Control-Allow-Origin", "*")
 			h.Set("Cache-Control", "public, max-age=300")
 			_, _ = w.Write(doc) //nolint:errcheck // it only fails when the reader is gone

@@ -26,9 +26,9 @@ import (
 var update = flag.Bool("update", false, "write what the server answers into internal/api/openapi/examples")
 
 // started runs a server on SQLite until the test ends.
-func started(t *testing.T) server.Info {
+func started(t *testing.T, limits string) server.Info {
 	t.Helper()
-	o := config.Serve{Listen: "127.0.0.1:0", Data: t.TempDir(), Limits: "off", ArchiveDays: 30}
+	o := config.Serve{Listen: "127.0.0.1:0", Data: t.TempDir(), Limits: limits, LimitTrack: 100, LimitApp: 10, LimitSend: 100, LimitOpen: 100, LimitPipelines: 100, LimitArchive: 100, ArchiveDays: 30}
 	ctx, stop := context.WithCancel(t.Context())
 	ready, ended := make(chan server.Info, 1), make(chan error, 1)
 	go func() {
@@ -134,7 +134,7 @@ func TestOpenAPI(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			i := started(t)
+			i := started(t, "off")
 			delivery := define(t, i)
 			examples, err := openapi.Examples(name)
 			if err != nil {

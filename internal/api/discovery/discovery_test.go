@@ -72,7 +72,7 @@ func TestLinks(t *testing.T) {
 					}
 				}
 				switch at {
-				case "/schema/workspace-1.json", "/", "/mcp", "/readyz", "/openapi/app.json", "/v1", "/api", "/admin/v1", "/v1/batch":
+				case "/schema/workspace-1.json", "/", "/mcp", "/readyz", "/openapi/app.json", "/openapi/track.json", "/openapi/pipelines.json", "/openapi/admin.json", "/v1", "/api", "/admin/v1", "/v1/batch":
 					continue
 				}
 				if seen[at] {
