@@ -312,7 +312,8 @@ func TestDailyLimit(t *testing.T) {
 		t.Helper()
 		h := http.Header{}
 		err := l.Allow(h, ws, LimitArchive, now)
-		if got := []string{h.Get("RateLimit-Limit"), h.Get("RateLimit-Remaining"), h.Get("RateLimit-Reset")}; (err == nil) != ok || !cmp.Equal(got, []string{"3", left, reset}) {
+		if got := []string{h.Get("RateLimit-Limit"), h.Get("RateLimit-Remaining"), h.Get("RateLimit-Reset")}; (err == nil) != ok || !cmp.Equal(got, []string{"3", left, reset}) ||
+			h.Get("RateLimit-Policy") != `"archive";q=3;w=86400` || h.Get("RateLimit") != `"archive";r=`+left+";t="+reset {
 			t.Errorf("%v, %v, want %v, %s left, %s s", err, got, ok, left, reset)
 		}
 		var e *fault.Error

@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -31,9 +30,7 @@ func (d *daily) allow(h http.Header, workspace int64, limit float64, now time.Ti
 		d.used[workspace]++
 	}
 	d.mu.Unlock()
-	h.Set("RateLimit-Limit", strconv.Itoa(most))
-	h.Set("RateLimit-Remaining", strconv.Itoa(max(0, most-n-1)))
-	h.Set("RateLimit-Reset", strconv.FormatInt(secondsOfDay-at%secondsOfDay, 10))
+	tell(h, LimitArchive, most, max(0, most-n-1), secondsOfDay-at%secondsOfDay, "86400")
 	if n < most {
 		return nil
 	}

@@ -83,9 +83,7 @@ func (l *Limiter) allow(h http.Header, k bucketKey, now time.Time) error {
 	}
 	b := l.bucket(k, limit)
 	ok, left := b.AllowN(now, 1), b.TokensAt(now)
-	h.Set("RateLimit-Limit", strconv.Itoa(b.Burst()))
-	h.Set("RateLimit-Remaining", strconv.Itoa(int(max(left, 0))))
-	h.Set("RateLimit-Reset", strconv.Itoa(int(math.Ceil((float64(b.Burst())-left)/limit))))
+	tell(h, k.class, b.Burst(), int(max(left, 0)), int64(math.Ceil((float64(b.Burst())-left)/limit)), "1")
 	if ok {
 		return nil
 	}
@@ -93,6 +91,20 @@ func (l *Limiter) allow(h http.Header, k bucketKey, now time.Time) error {
 	e := fault.New(fault.RateLimited, "rate limited to %s requests per second", strconv.FormatFloat(limit, 'f', -1, 64))
 	e.RetryAfter = wait
 	return e
+}
+
+// policies name the limits in RateLimit-Policy and RateLimit.
+var policies = [...]string{LimitTrack: `"track"`, LimitApp: `"app"`, LimitSend: `"send"`, LimitOpen: `"open"`, LimitPipelines: `"pipelines"`, LimitArchive: `"archive"`, refused: `"open"`}
+
+// tell writes how much of a limit there is, how much is left, and in how many seconds it is whole again: in the fields that are common, and
+// in those of the IETF's draft "RateLimit header fields for HTTP". window is in seconds, too.
+func tell(h http.Header, class Class, most, left int, reset int64, window string) {
+	quota, remaining, seconds := strconv.Itoa(most), strconv.Itoa(left), strconv.FormatInt(reset, 10)
+	h.Set("RateLimit-Limit", quota)
+	h.Set("RateLimit-Remaining", remaining)
+	h.Set("RateLimit-Reset", seconds)
+	h.Set("RateLimit-Policy", policies[class]+";q="+quota+";w="+window)
+	h.Set("RateLimit", policies[class]+";r="+remaining+";t="+seconds)
 }
 
 func (l *Limiter) bucket(k bucketKey, limit float64) *rate.Limiter {
