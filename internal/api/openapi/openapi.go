@@ -157,6 +157,7 @@ func keys() object {
 
 func security(a api.Auth) []any {
 	switch a {
+	case api.Open:
 	case api.TrackKey:
 		return []any{object{"trackKey": []string{}}, object{"agentKey": []string{}}}
 	case api.AppKey:

@@ -17,7 +17,7 @@ type schemas struct {
 var anyJSON = reflect.TypeFor[value.Value]()
 
 func (s *schemas) of(t reflect.Type) object {
-	switch t.Kind() {
+	switch t.Kind() { //nolint:exhaustive // other kinds can be anything
 	case reflect.Pointer:
 		inner := s.of(t.Elem())
 		if kind, ok := inner["type"].(string); ok {
