@@ -146,12 +146,11 @@ func agentic(r *api.Route) object {
 // keys are the kinds of keys.
 func keys() object {
 	return object{
-		"trackKey":   object{"type": "http", "scheme": "basic", "description": "The site id as user name and the API key as password."},
-		"agentKey":   object{"type": "http", "scheme": "bearer", "description": "An agent key, agk_…, for operations that have a scope in x-agentic."},
-		"appKey":     object{"type": "http", "scheme": "bearer", "description": "An App API key."},
-		"adminKey":   object{"type": "http", "scheme": "bearer", "description": "An operator's key."},
-		"writeKey":   object{"type": "http", "scheme": "basic", "description": "The write key as user name, without a password."},
-		"noKeyAsked": object{"type": "apiKey", "in": "header", "name": "X-None", "description": "None: the identifier in the request is the credential."},
+		"trackKey": object{"type": "http", "scheme": "basic", "description": "The site id as user name and the API key as password."},
+		"agentKey": object{"type": "http", "scheme": "bearer", "description": "An agent key, agk_…, for operations that have a scope in x-agentic."},
+		"appKey":   object{"type": "http", "scheme": "bearer", "description": "An App API key."},
+		"adminKey": object{"type": "http", "scheme": "bearer", "description": "An operator's key."},
+		"writeKey": object{"type": "http", "scheme": "basic", "description": "The write key as user name, without a password."},
 	}
 }
 
