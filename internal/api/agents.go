@@ -60,7 +60,7 @@ func (m *Mux) record(c *Call) {
 		return
 	}
 	e := audit.Entry{
-		Workspace: c.Workspace, At: c.Now.UnixMilli(), ID: id.New(c.Now), Key: c.Credential.ID, Client: agentProgram(c.R), Tool: "http", Scopes: c.Credential.Allowed(),
+		Workspace: c.Workspace, At: c.Now.UnixMilli(), ID: id.New(c.Now), Key: c.Credential.ID, Client: ClientName(c.Credential, agentProgram(c.R)), Tool: "http", Scopes: c.Credential.Allowed(),
 		Outcome: "ok", Calls: []audit.Call{{Method: c.Route.Method, Path: c.Route.Path, Status: c.rw.status, Took: m.o.Now().Sub(c.Now).Milliseconds()}},
 		Arguments: map[string]any{},
 	}
@@ -81,6 +81,11 @@ func (m *Mux) record(c *Call) {
 	if err := m.o.Agents.AppendAudit(ctx, &e); err != nil {
 		m.o.Log.Error("what an agent did could not be recorded", "workspace", c.Workspace, "key", c.Credential.ID, "request", c.RequestID, "error", err)
 	}
+}
+
+// ClientName is what the record calls an agent's program: an OAuth client by its id, and then by what it calls itself.
+func ClientName(c *workspace.Credential, program string) string {
+	return cut(strings.TrimSpace(c.Client+" "+program), 100)
 }
 
 // agentProgram is what a program calls itself, shortened.

@@ -154,7 +154,7 @@ func (s *snapshot) check(header string, auth Auth) *entry {
 		return s.find(workspace.Write, "", user)
 	case bearer && auth == WriteKey: // a generated client of the vendor's sends it so
 		return s.find(workspace.Write, "", rest)
-	case bearer && (auth == AgentKey || (auth == TrackKey || auth == AppKey) && strings.HasPrefix(rest, "agk_")):
+	case bearer && (auth == AgentKey || (auth == TrackKey || auth == AppKey) && workspace.AgentSecret(rest)):
 		return s.find(workspace.Agent, "", rest)
 	case bearer && auth == AppKey:
 		return s.find(workspace.App, "", rest)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -224,6 +225,13 @@ func (m *Mux) admit(c *Call) error {
 	return m.o.Limiter.Allow(c.W.Header(), c.Workspace, c.Route.Limit, c.Now)
 }
 
+type insideKey struct{}
+
+// Inside marks the request of a tool of this process: it may bring the access token that the tool's caller brought.
+func Inside(ctx context.Context) context.Context { return context.WithValue(ctx, insideKey{}, true) }
+
+func isInside(ctx context.Context) bool { return ctx.Value(insideKey{}) != nil }
+
 // authenticate finds who calls, and whether their key is good for this route and from here.
 func (m *Mux) authenticate(c *Call) error {
 	a, err := m.o.Keys.Authenticate(c.R.Header.Get("Authorization"), c.Route.Auth, c.Now)
@@ -231,6 +239,9 @@ func (m *Mux) authenticate(c *Call) error {
 		return err
 	}
 	c.Credential, c.Workspace, c.Partition = a.Credential, a.Workspace.ID, a.Workspace.Partition
+	if a.Credential.Audience != "" && !isInside(c.R.Context()) { // the tools may hand a client's token on; nobody else may
+		return unauthorized()
+	}
 	if err := a.From(c.R.RemoteAddr); err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ type Serve struct {
 	SegmentMemory  int     `help:"MiB for what is kept in memory to count segments and previews quickly; 0 = nothing is kept. Default: ${default}." default:"256" env:"RAPPORT_SEGMENT_MEMORY" placeholder:"MIB"`
 	BaseURL        string  `name:"base-url" help:"Address under which people reach links in messages. Default: that of --listen." env:"RAPPORT_BASE_URL" placeholder:"URL"`
 	ImportHosts    string  `name:"import-hosts" help:"Hosts inside this network from which POST /v1/imports may fetch files, as name or name:port with commas between. Default: none, only the internet." env:"RAPPORT_IMPORT_HOSTS" placeholder:"HOST,…"`
+	ClientHosts    string  `name:"client-hosts" help:"Hosts inside this network from which OAuth clients' descriptions may be fetched, as name or name:port with commas between. Default: none, only the internet." env:"RAPPORT_CLIENT_HOSTS" placeholder:"HOST,…"`
 	TrustedProxies string  `name:"trusted-proxies" help:"Proxies whose X-Forwarded-For tells who asks, as addresses or CIDRs with commas between. Default: none, the connection tells." env:"RAPPORT_TRUSTED_PROXIES" placeholder:"CIDR,…"`
 	LogLevel       string  `help:"Least level that is logged: debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"RAPPORT_LOG_LEVEL"`
 	LogFormat      string  `help:"Form of log lines: text or json." enum:"text,json" default:"text" env:"RAPPORT_LOG_FORMAT"`

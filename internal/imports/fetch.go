@@ -66,16 +66,9 @@ func NewFetcher(hosts string) *Fetcher {
 			f.allowed[h] = true
 		}
 	}
-	free := &net.Dialer{Timeout: fetchStep}
-	checked := &net.Dialer{Timeout: fetchStep, Control: control}
 	f.client = &http.Client{
 		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				if host, _, err := net.SplitHostPort(address); err == nil && (f.allowed[strings.ToLower(host)] || f.allowed[strings.ToLower(address)]) {
-					return free.DialContext(ctx, network, address)
-				}
-				return checked.DialContext(ctx, network, address)
-			},
+			DialContext: dialer(f.allowed),
 			TLSHandshakeTimeout: fetchStep, ResponseHeaderTimeout: fetchStep, MaxResponseHeaderBytes: 64 << 10, DisableCompression: true, DisableKeepAlives: true,
 		},
 		CheckRedirect: func(req *http.Request, via []*http.Request) error {
@@ -87,6 +80,22 @@ func NewFetcher(hosts string) *Fetcher {
 		},
 	}
 	return f
+}
+
+// Dialer makes connections to addresses of the internet only, and to the hosts in a list with commas between, as NewFetcher takes it.
+func Dialer(hosts string) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return dialer(NewFetcher(hosts).allowed)
+}
+
+func dialer(allowed map[string]bool) func(ctx context.Context, network, address string) (net.Conn, error) {
+	free := &net.Dialer{Timeout: fetchStep}
+	checked := &net.Dialer{Timeout: fetchStep, Control: control}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if host, _, err := net.SplitHostPort(address); err == nil && (allowed[strings.ToLower(host)] || allowed[strings.ToLower(address)]) {
+			return free.DialContext(ctx, network, address)
+		}
+		return checked.DialContext(ctx, network, address)
+	}
 }
 
 // control refuses a connection just before it is made, when its address is known and cannot change any more.

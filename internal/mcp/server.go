@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -209,11 +208,11 @@ func (s *Server) governor(workspace string) *governor {
 
 // verify checks a bearer token.
 func (s *Server) verify(ctx context.Context, token string, r *http.Request) (*auth.TokenInfo, error) {
-	if !strings.HasPrefix(token, "agk_") {
+	if !workspace.AgentSecret(token) {
 		if s.o.Stranger != nil {
 			s.o.Stranger(ctx, token)
 		}
-		return nil, fmt.Errorf("%w: only agent keys (agk_…) open this endpoint", auth.ErrInvalidToken)
+		return nil, fmt.Errorf("%w: only agent keys (agk_…) and tokens of this server open this endpoint", auth.ErrInvalidToken)
 	}
 	who, err := s.o.Verify(ctx, token, r.RemoteAddr)
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"rapport.example/internal/workspace"
 )
 
 // The toolsets, in the order in which tools are listed. The first ones are on by default; context cannot be taken off.
@@ -168,4 +170,14 @@ func (s *Server) need(ctx context.Context, scope string) error {
 		return nil
 	}
 	return &toolError{Code: "forbidden_scope", Message: "this agent key lacks the scope " + scope, Hint: "An operator gives scopes: rapport keys create --kind agent --scopes " + scope}
+}
+
+// ScopeOf is the scope that a tool takes, of those that a request over HTTP may choose from; "" if there is no such tool.
+func (s *Server) ScopeOf(r *http.Request, tool string) string {
+	for _, t := range s.offered(selection(r), workspace.Scopes()) {
+		if t.name == tool {
+			return t.scope
+		}
+	}
+	return ""
 }

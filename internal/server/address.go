@@ -16,9 +16,9 @@ const insideHeader = "X-Rapport-Inside"
 
 const forwardedHeader = "X-Forwarded-For"
 
-// clients tells the handler behind it who asks. What X-Forwarded-For says counts only as far as it was written by proxies that the
+// callers tells the handler behind it who asks. What X-Forwarded-For says counts only as far as it was written by proxies that the
 // operator trusts, or by this process: everybody else could write anything there.
-type clients struct {
+type callers struct {
 	trusted []netip.Prefix
 	inside  string
 	next    http.Handler
@@ -28,12 +28,12 @@ type clients struct {
 func newInside() string { return rand.Text() }
 
 // ServeHTTP is part of http.Handler.
-func (c *clients) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (c *callers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if mark := r.Header.Get(insideHeader); mark != "" {
 		r.Header.Del(insideHeader)
 		if subtle.ConstantTimeCompare([]byte(mark), []byte(c.inside)) == 1 {
 			setClient(r, r.Header.Get(forwardedHeader))
-			c.next.ServeHTTP(w, r)
+			c.next.ServeHTTP(w, r.WithContext(api.Inside(r.Context())))
 			return
 		}
 	}
@@ -44,7 +44,7 @@ func (c *clients) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // forwarded goes back from the connection's far end as long as it is a trusted proxy.
-func (c *clients) forwarded(r *http.Request) {
+func (c *callers) forwarded(r *http.Request) {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !c.trusts(at.Addr()) {
 		return
@@ -61,7 +61,7 @@ func (c *clients) forwarded(r *http.Request) {
 	}
 }
 
-func (c *clients) trusts(a netip.Addr) bool {
+func (c *callers) trusts(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	return slices.ContainsFunc(c.trusted, func(p netip.Prefix) bool { return p.Contains(a) })
 }
@@ -78,20 +78,4 @@ func setClient(r *http.Request, text string) bool {
 	}
 	r.RemoteAddr = netip.AddrPortFrom(a, 0).String()
 	return true
-}
-
-// guessers counts requests of agents without a key that is good, as the mux counts those of its routes, and answers in place of
-// next when there are too many.
-func (s *server) guessers(l *api.Limiter, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		key := strings.TrimSpace(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
-		if _, err := s.verifyAgent(r.Context(), key, r.RemoteAddr); err != nil {
-			if many := l.Refuse(w.Header(), r.RemoteAddr, s.now()); many != nil {
-				w.Header().Set("Retry-After", "1")
-				answer(w, http.StatusTooManyRequests, many.Error())
-				return
-			}
-		}
-		next.ServeHTTP(w, r)
-	})
 }

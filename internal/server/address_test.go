@@ -32,7 +32,7 @@ func TestClientAddress(t *testing.T) {
 		{"from who would be this process", nil, "192.0.2.9:5", []string{"192.0.2.1"}, "guess", "192.0.2.9:5"},
 	} {
 		var got, mark string
-		c := &clients{tt.trusted, "secret", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		c := &callers{tt.trusted, "secret", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			got, mark = r.RemoteAddr, r.Header.Get(insideHeader)
 		})}
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)

@@ -14,6 +14,7 @@ import (
 	"rapport.example/internal/api/admin"
 	"rapport.example/internal/api/app"
 	"rapport.example/internal/api/discovery"
+	"rapport.example/internal/api/oauth"
 	"rapport.example/internal/api/pipelines"
 	"rapport.example/internal/api/track"
 	"rapport.example/internal/audit"
@@ -31,9 +32,13 @@ import (
 func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	writes := &pacer{s.writes, s.engine}
 	guide := &guide{s: s}
+	clients := oauth.New(oauth.Options{
+		Store: s.db, Keys: s.keys, Secret: s.db.Secret(), Now: s.now, Log: s.log, Base: s.base, Fixed: s.o.BaseURL != "", Client: &http.Client{Transport: s.outward()},
+	})
 	surface := admin.New(admin.Options{
 		Store: s.db, Keys: s.keys, Log: writes, Secret: s.db.Secret(), Now: s.now, Logger: s.log, BaseURL: s.o.BaseURL,
 		Applied: s.fresh.Applied, Fresh: s.fresh.Fresh, Backup: s.backupIfEmbedded(), Restore: s.restoreIfEmbedded(), Status: s.status, Wake: s.jobs.Wake, Guide: guide.read,
+		OAuth: clients,
 	})
 	inside, own := newInside(), &itself{}
 	agents, err := mcp.New(mcp.Options{
@@ -64,8 +69,9 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	}))
 	pages.Handle("/e/", link.NewHandler(signer, s.reaction, s.now, s.log))
 	for _, path := range []string{"/mcp", "/mcp/"} {
-		pages.Handle(path, s.guessers(limiter, agents.Handler()))
+		pages.Handle(path, s.guessers(limiter, authority{clients, agents}, agents.Handler()))
 	}
+	clients.Routes(pages)
 	pages.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	pages.HandleFunc("GET /readyz", s.ready)
 	pages.HandleFunc("GET /schema/workspace-1.json", func(w http.ResponseWriter, _ *http.Request) {
@@ -96,7 +102,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	own.handler = &clients{trusted, inside, all}
+	own.handler = &callers{trusted, inside, all}
 	return own.handler, nil
 }
 
@@ -132,11 +138,8 @@ func (s *server) choose(ctx context.Context, ws int64, p ingest.IdentifyPayload)
 	return nil
 }
 
-func (s *server) verifyAgent(_ context.Context, key, from string) (mcp.Caller, error) {
-	a, err := s.keys.Secret(workspace.Agent, key, s.now())
-	if err == nil {
-		err = a.From(from)
-	}
+func (s *server) verifyAgent(ctx context.Context, key, from string) (mcp.Caller, error) {
+	a, err := s.agent(ctx, key, from)
 	if err != nil {
 		return mcp.Caller{}, err
 	}
@@ -152,6 +155,9 @@ const recordIn = 30 * time.Second
 func (s *server) recordCall(e *audit.Entry) error {
 	ctx, cancel := context.WithTimeout(context.Background(), recordIn)
 	defer cancel()
+	if c := s.keys.Credential(e.Key, s.now()); c != nil && c.Client != "" { // by what it proved, before what it calls itself
+		e.Client = api.ClientName(c, e.Client)
+	}
 	return s.db.AppendAudit(ctx, e)
 }
 

@@ -53,13 +53,14 @@ func (db *DB) CreateWorkspace(ctx context.Context, name string, partition int32)
 	return w, nil
 }
 
-const credentialColumns = `id, workspace, kind, name, site_id, prefix, hash, scopes, created, expires, revoked, last_used, replaced`
+const credentialColumns = `id, workspace, kind, name, site_id, prefix, hash, scopes, created, expires, revoked, last_used, replaced, client, audience, approved, per_minute`
 
 func scanCredential(r row) (workspace.Credential, error) {
 	var c workspace.Credential
 	var kind, scopes string
 	var hash []byte
-	err := r.Scan(&c.ID, &c.Workspace, &kind, &c.Name, &c.SiteID, &c.Prefix, &hash, &scopes, &c.Created, &c.Expires, &c.Revoked, &c.LastUsed, &c.Replaced)
+	err := r.Scan(&c.ID, &c.Workspace, &kind, &c.Name, &c.SiteID, &c.Prefix, &hash, &scopes, &c.Created, &c.Expires, &c.Revoked, &c.LastUsed, &c.Replaced,
+		&c.Client, &c.Audience, &c.Approved, &c.PerMinute)
 	c.Kind = workspace.Kind(kind)
 	copy(c.Hash[:], hash)
 	if scopes != "" {
@@ -94,8 +95,9 @@ func addCredential(ctx context.Context, q conn, c *workspace.Credential) error {
 	if err := q.query(ctx, `SELECT coalesce(max(id), 0) + 1 FROM credentials`, nil, func(r row) error { return r.Scan(&c.ID) }); err != nil {
 		return err
 	}
-	_, err := q.exec(ctx, `INSERT INTO credentials (`+credentialColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-		c.ID, c.Workspace, string(c.Kind), c.Name, c.SiteID, c.Prefix, c.Hash[:], strings.Join(c.Scopes, ","), c.Created, c.Expires, c.Revoked, c.LastUsed, c.Replaced)
+	_, err := q.exec(ctx, `INSERT INTO credentials (`+credentialColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+		c.ID, c.Workspace, string(c.Kind), c.Name, c.SiteID, c.Prefix, c.Hash[:], strings.Join(c.Scopes, ","), c.Created, c.Expires, c.Revoked, c.LastUsed, c.Replaced,
+		c.Client, c.Audience, c.Approved, c.PerMinute)
 	return err
 }
 

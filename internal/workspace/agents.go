@@ -1,6 +1,21 @@
 package workspace
 
-import "rapport.example/internal/fault"
+import (
+	"strings"
+
+	"rapport.example/internal/fault"
+)
+
+// The beginnings of agents' secrets: of keys that an operator made, and of access tokens of OAuth clients.
+const (
+	AgentPrefix = "agk_"
+	TokenPrefix = "ago_"
+)
+
+// AgentSecret tells by its beginning whether a secret is an agent's.
+func AgentSecret(secret string) bool {
+	return strings.HasPrefix(secret, AgentPrefix) || strings.HasPrefix(secret, TokenPrefix)
+}
 
 // AgentPolicy is what all agents of a workspace may do, whatever their keys. It is looked at on every call that writes.
 type AgentPolicy struct {

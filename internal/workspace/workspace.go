@@ -49,6 +49,11 @@ type Credential struct {
 	Revoked   int64    // Unix ms, 0 = not revoked
 	LastUsed  int64    // Unix ms, to the minute; 0 = never
 	Replaced  int64    // id of the credential that takes its place until it expires, 0 = none
+	PerMinute int64    // requests that it may make, 0 = no limit of its own
+	// Of an agent key that is the grant of an OAuth client, else empty. Hash and Expires are then those of its newest access token.
+	Client   string // client_id
+	Audience string // what the token is good for, as a URL; nowhere else
+	Approved int64  // id of the admin key of who agreed
 }
 
 // The scopes of agent keys. They are independent of each other: none brings another one with it.

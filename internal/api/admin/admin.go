@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"rapport.example/internal/api"
+	"rapport.example/internal/api/oauth"
 	"rapport.example/internal/catalog"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/id"
@@ -43,6 +44,8 @@ type Options struct {
 	Restore func(ctx context.Context, r io.Reader, replace bool) (aside string, err error)
 	// Guide is the service guide; nil = there is none.
 	Guide func(context.Context) (*catalog.Catalog, error)
+	// OAuth is the authorization server, whose consent is a page; nil = there is none.
+	OAuth *oauth.Server
 	// Wake tells the background that there is a new job of a kind; nil = it looks by itself.
 	Wake func(kind string)
 	// Status adds the server's own members to /admin/v1/status; nil = none.
@@ -89,7 +92,7 @@ func (s *Surface) Routes() []api.Route {
 	removeUnmailable.Method = http.MethodDelete
 	revoke := get("keys/{id}", nil, s.revokeKey, "Revokes a key at once.")
 	revoke.Method = http.MethodDelete
-	return slices.Concat(s.objectRoutes(), s.addressRoutes(), s.guideRoutes(), s.exportRoutes(), s.importRoutes(), s.agentRoutes(), []api.Route{
+	return slices.Concat(s.objectRoutes(), s.addressRoutes(), s.guideRoutes(), s.exportRoutes(), s.importRoutes(), s.agentRoutes(), s.clientRoutes(), []api.Route{
 		get("workspaces", WorkspacesAnswer{}, s.listWorkspaces, "Lists workspaces."),
 		get("definitions", DefinitionsAnswer{}, s.definitions, "Lists a workspace's definitions."),
 		apply,

@@ -29,6 +29,11 @@ type (
 		Revoked   int64          `json:"revoked"`
 		LastUsed  int64          `json:"last_used"`
 		Replaced  int64          `json:"replaced_by,omitempty"` // id of the key that takes its place until it expires
+		PerMinute int64          `json:"limit,omitempty"`       // requests a minute; 0 = no limit of its own
+		// Of what an OAuth client was granted; expires is then that of its newest access token.
+		Client   string `json:"client_id,omitempty"`
+		Audience string `json:"audience,omitempty"`    // what its tokens are good for
+		Approved int64  `json:"approved_by,omitempty"` // id of the admin key of who agreed
 	}
 
 	// KeysAnswer lists keys.
@@ -43,6 +48,7 @@ type (
 		Workspace string         `json:"workspace"` // id or name; "" = the first. Admin keys have none.
 		Scopes    []string       `json:"scopes"`    // of agent keys, none = read and write; of App keys: read, write, send, none = all
 		ExpiresIn string         `json:"expires_in"`
+		PerMinute int64          `json:"limit"` // requests a minute, of agent keys; 0 = no limit of its own
 	}
 
 	// RotateRequest asks for a key that takes the place of another one, and is like it.
@@ -102,7 +108,7 @@ func Credential(kind workspace.Kind, ws int64, name, secret string) workspace.Cr
 }
 
 func key(c *workspace.Credential) Key {
-	return Key{c.ID, c.Workspace, c.Kind, c.Name, c.SiteID, c.Prefix, c.Allowed(), c.Created / 1000, c.Expires / 1000, c.Revoked / 1000, c.LastUsed / 1000, c.Replaced}
+	return Key{c.ID, c.Workspace, c.Kind, c.Name, c.SiteID, c.Prefix, c.Allowed(), c.Created / 1000, c.Expires / 1000, c.Revoked / 1000, c.LastUsed / 1000, c.Replaced, c.PerMinute, c.Client, c.Audience, c.Approved}
 }
 
 // listKeys lists the keys of all workspaces, or those of the one that is named.
@@ -152,7 +158,10 @@ func (s *Surface) createKey(c *api.Call) error {
 		return fault.Field("name", "must be at most 200 bytes without NUL")
 	}
 	cred, secret := NewCredential(in.Kind, ws, in.Name)
-	cred.Created = c.Now.UnixMilli()
+	cred.Created, cred.PerMinute = c.Now.UnixMilli(), in.PerMinute
+	if in.PerMinute < 0 || in.PerMinute > 1_000_000 || in.PerMinute > 0 && in.Kind != workspace.Agent {
+		return fault.Field("limit", "must be 0 to 1000000 requests a minute, of an agent key")
+	}
 	if err := scopes(&cred, in.Scopes); err != nil {
 		return err
 	}
@@ -226,7 +235,7 @@ func (s *Surface) rotateKey(c *api.Call) error {
 		return err
 	}
 	next, secret := NewCredential(old.Kind, old.Workspace, old.Name)
-	next.Created, next.SiteID, next.Scopes = c.Now.UnixMilli(), old.SiteID, old.Scopes // a Track key's clients change the api key alone
+	next.Created, next.SiteID, next.Scopes, next.PerMinute = c.Now.UnixMilli(), old.SiteID, old.Scopes, old.PerMinute // a Track key's clients change the api key alone
 	if in.ExpiresIn != "" {
 		d, err := duration("expires_in", in.ExpiresIn)
 		if err != nil {
@@ -260,6 +269,8 @@ func (s *Surface) credential(c *api.Call, id int64) (workspace.Credential, error
 		case one.ID != id:
 		case one.Revoked != 0 || one.Replaced != 0 || one.Expires != 0 && one.Expires <= c.Now.UnixMilli():
 			return workspace.Credential{}, fault.New(fault.Conflict, "key %d has ended or was replaced already: create a new one", id)
+		case one.Client != "":
+			return workspace.Credential{}, fault.New(fault.Conflict, "key %d is what an OAuth client was granted: the client renews it by itself", id)
 		default:
 			return *one, nil
 		}

@@ -49,6 +49,7 @@ func (s *Surface) Pages() http.Handler {
 	mux.HandleFunc("GET /people", p.private(p.people))
 	mux.HandleFunc("GET /people/{person}", p.private(p.person))
 	p.serviceRoutes(mux)
+	p.consentRoutes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, fault.New(fault.NotFound, "there is no such page"))
 	})
