@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rapport.example/internal/api/admin"
+	"rapport.example/internal/api/oauth"
 	"rapport.example/internal/audit"
 	"rapport.example/internal/fault"
 )
@@ -21,6 +22,71 @@ type agentsCmd struct {
 	Stop  agentsStopCmd  `cmd:"" help:"Stop all agents of a workspace: from now on they read, and write nothing."`
 	Start agentsStartCmd `cmd:"" help:"Let stopped agents go on."`
 	Live  agentsLiveCmd  `cmd:"" help:"Let agents use the scope write:live, or not."`
+
+	Clients agentsClientsCmd `cmd:"" help:"Register programs that ask people for access over OAuth."`
+}
+
+type agentsClientsCmd struct {
+	Add    clientsAddCmd    `cmd:"" help:"Register a client. One whose client_id is an https address needs none: it describes itself there."`
+	List   clientsListCmd   `cmd:"" help:"List the clients that were registered."`
+	Remove clientsRemoveCmd `cmd:"" help:"Forget a client, and end all that it was granted."`
+}
+
+type clientsAddCmd struct {
+	remote
+	output
+	ID       string   `arg:"" help:"The client_id that the program sends."`
+	Name     string   `help:"What people are shown. Default: the client_id." placeholder:"TEXT"`
+	Redirect []string `required:"" help:"Address that answers may go to: https, http on this machine (any port), or a scheme of the program's own. Repeat it for more." placeholder:"URL"`
+}
+
+// Run is the command.
+func (c *clientsAddCmd) Run(ctx context.Context, a *app) error {
+	var out oauth.Client
+	if err := c.call(ctx, http.MethodPost, "clients", nil, admin.ClientRequest{ID: c.ID, Name: c.Name, Redirects: c.Redirect}, &out); err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.print(out)
+	}
+	fmt.Fprintf(a.out, "client %s is registered\n", out.ID)
+	return nil
+}
+
+type clientsListCmd struct {
+	remote
+	output
+}
+
+// Run is the command.
+func (c *clientsListCmd) Run(ctx context.Context, a *app) error {
+	var out admin.ClientsAnswer
+	if err := c.call(ctx, http.MethodGet, "clients", nil, nil, &out); err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.print(out)
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "CLIENT ID\tNAME\tCREATED\tREDIRECTS")
+	for _, one := range out.Clients {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", one.ID, one.Name, day(one.Created/1000), strings.Join(one.Redirects, " "))
+	}
+	return w.Flush()
+}
+
+type clientsRemoveCmd struct {
+	remote
+	ID string `arg:"" help:"The client_id."`
+}
+
+// Run is the command.
+func (c *clientsRemoveCmd) Run(ctx context.Context, a *app) error {
+	if err := c.call(ctx, http.MethodDelete, "clients/"+url.PathEscape(c.ID), nil, nil, nil); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "client %s is removed; what it was granted has ended\n", c.ID)
+	return nil
 }
 
 type agentsShowCmd struct {

@@ -27,9 +27,10 @@ type keysCreateCmd struct {
 	output
 	Kind      string   `required:"" enum:"track,app,write,admin,agent" help:"What the key opens: track, app, write, admin or agent."`
 	Name      string   `help:"Label, to recognise it later." placeholder:"TEXT"`
-	Scopes    []string `aliases:"scope" help:"Of agent keys: read, read:sensitive, write, write:live; default: read and write. Of App keys: read, write, send; default: all." placeholder:"SCOPE"`
+	Scopes    []string `aliases:"scope" help:"Of agent keys: read, read:sensitive, write, write:live, audit; default: read and write. Of App keys: read, write, send; default: all." placeholder:"SCOPE"`
 	ReadOnly  bool     `help:"The same as --scopes read."`
 	ExpiresIn string   `help:"Lifetime, like 90d. Default: it does not expire." placeholder:"DURATION"`
+	Limit     int64    `help:"Of agent keys: requests a minute, to each server. Default: no limit of their own." placeholder:"N"`
 }
 
 // Run is the command.
@@ -41,7 +42,7 @@ func (c *keysCreateCmd) Run(ctx context.Context, a *app) error {
 		c.Scopes = []string{workspace.Read}
 	}
 	var out admin.Secret
-	req := admin.KeyRequest{Kind: workspace.Kind(c.Kind), Name: c.Name, Workspace: c.Workspace, Scopes: c.Scopes, ExpiresIn: c.ExpiresIn}
+	req := admin.KeyRequest{Kind: workspace.Kind(c.Kind), Name: c.Name, Workspace: c.Workspace, Scopes: c.Scopes, ExpiresIn: c.ExpiresIn, PerMinute: c.Limit}
 	if err := c.call(ctx, http.MethodPost, "keys", nil, req, &out); err != nil {
 		return err
 	}
@@ -77,6 +78,8 @@ func (c *keysListCmd) Run(ctx context.Context, a *app) error {
 		switch {
 		case k.Revoked != 0:
 			state = "revoked " + day(k.Revoked)
+		case k.Client != "":
+			state = "granted to " + k.Client
 		case k.Expires != 0:
 			state = "until " + day(k.Expires)
 		}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"rapport.example/internal/fault"
+	"rapport.example/internal/workspace"
 )
 
 // Limits are requests per second per workspace, for this process; of Open per client address, of Archive per day. 0 = none.
@@ -25,7 +26,29 @@ type Limiter struct {
 	daily   daily
 	mu      sync.RWMutex
 	buckets map[bucketKey]*rate.Limiter
-	open    int // buckets of addresses
+	keys    map[int64]*rate.Limiter // by credential: as many as have a limit
+	open    int                     // buckets of addresses
+}
+
+// AllowKey counts a request of an agent key that has a limit of its own, in requests a minute, of which a tenth may come at once; for others it
+// does nothing. Its error is RateLimited.
+func (l *Limiter) AllowKey(c *workspace.Credential, now time.Time) error {
+	if c == nil || c.PerMinute <= 0 {
+		return nil
+	}
+	l.mu.Lock()
+	b := l.keys[c.ID]
+	if b == nil {
+		b = rate.NewLimiter(rate.Limit(float64(c.PerMinute)/60), max(1, int(c.PerMinute/10)))
+		l.keys[c.ID] = b
+	}
+	l.mu.Unlock()
+	if b.AllowN(now, 1) {
+		return nil
+	}
+	e := fault.New(fault.RateLimited, "this agent key is limited to %d requests per minute", c.PerMinute)
+	e.RetryAfter = time.Duration((1 - b.TokensAt(now)) / float64(b.Limit()) * float64(time.Second))
+	return e
 }
 
 type bucketKey struct {
@@ -38,7 +61,7 @@ type bucketKey struct {
 func NewLimiter(l Limits) *Limiter {
 	return &Limiter{
 		limits:  [...]float64{LimitTrack: l.Track, LimitApp: l.App, LimitSend: l.Send, LimitOpen: l.Open, LimitPipelines: l.Pipelines, LimitArchive: l.Archive, refused: l.Open},
-		buckets: map[bucketKey]*rate.Limiter{},
+		buckets: map[bucketKey]*rate.Limiter{}, keys: map[int64]*rate.Limiter{},
 	}
 }
 

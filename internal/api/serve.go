@@ -245,6 +245,11 @@ func (m *Mux) authenticate(c *Call) error {
 	if err := a.From(c.R.RemoteAddr); err != nil {
 		return err
 	}
+	if m.o.Limiter != nil && !isInside(c.R.Context()) { // a tool's call was counted when it came
+		if err := m.o.Limiter.AllowKey(a.Credential, c.Now); err != nil {
+			return err
+		}
+	}
 	return m.scoped(c)
 }
 

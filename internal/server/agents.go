@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/api/oauth"
 	"rapport.example/internal/audit"
+	"rapport.example/internal/fault"
 	"rapport.example/internal/id"
 	"rapport.example/internal/imports"
 	"rapport.example/internal/mcp"
@@ -60,18 +63,23 @@ func (s *server) guessers(l *api.Limiter, by authority, next http.Handler) http.
 				answer(w, http.StatusTooManyRequests, many.Error())
 				return
 			}
-			w.Header().Set("WWW-Authenticate", by.clients.Challenge(r, problem, workspace.Read))
+			w.Header().Set("WWW-Authenticate", by.clients.Challenge(r, problem, usual(r)...))
 			next.ServeHTTP(w, r)
 			return
 		}
 		c := a.Credential
+		if many := (*fault.Error)(nil); errors.As(l.AllowKey(c, s.now()), &many) {
+			w.Header().Set("Retry-After", strconv.Itoa(1+int(many.RetryAfter.Seconds())))
+			answer(w, http.StatusTooManyRequests, many.Error())
+			return
+		}
 		if c.Audience == "" {
 			next.ServeHTTP(w, r)
 			return
 		}
 		if !by.clients.Good(c.Audience, r) {
 			s.recordRefused(r.Context(), a, "unauthorized", "audience")
-			w.Header().Set("WWW-Authenticate", by.clients.Challenge(r, problem, workspace.Read))
+			w.Header().Set("WWW-Authenticate", by.clients.Challenge(r, problem, usual(r)...))
 			answer(w, http.StatusUnauthorized, "the token is for another resource")
 			return
 		}
@@ -83,6 +91,15 @@ func (s *server) guessers(l *api.Limiter, by authority, next http.Handler) http.
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// usual are the scopes that a client without a token is told to ask for: what an agent key has that is made without saying. A person can
+// leave some out.
+func usual(r *http.Request) []string {
+	if strings.HasPrefix(r.URL.Path, oauth.Resource+"/readonly") {
+		return []string{workspace.Read}
+	}
+	return []string{workspace.Read, workspace.WriteScope}
 }
 
 // recordRefused records a request with a client's token that did not come as far as a tool.
