@@ -57,7 +57,7 @@ async function looked(page) {
 async function picture(page, name) {
   if (!shots) return;
   mkdirSync(shots, { recursive: true });
-  await page.screenshot({ path: join(shots, `${name}.png`) });
+  await page.screenshot({ path: join(shots, `${name}.jpg`), type: 'jpeg', quality: 60 });
 }
 
 test('login, consent, token, tools', async () => {
