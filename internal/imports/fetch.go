@@ -68,7 +68,7 @@ func NewFetcher(hosts string) *Fetcher {
 	}
 	f.client = &http.Client{
 		Transport: &http.Transport{
-			DialContext: dialer(f.allowed),
+			DialContext:         dialer(f.allowed),
 			TLSHandshakeTimeout: fetchStep, ResponseHeaderTimeout: fetchStep, MaxResponseHeaderBytes: 64 << 10, DisableCompression: true, DisableKeepAlives: true,
 		},
 		CheckRedirect: func(req *http.Request, via []*http.Request) error {
