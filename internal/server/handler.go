@@ -32,8 +32,16 @@ import (
 func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	writes := &pacer{s.writes, s.engine}
 	guide := &guide{s: s}
+	limits := api.Limits{Track: s.o.LimitTrack, App: s.o.LimitApp, Send: s.o.LimitSend, Open: s.o.LimitOpen, Pipelines: s.o.LimitPipelines, Archive: s.o.LimitArchive}
+	if s.o.Limits == "off" {
+		limits = api.Limits{}
+	}
+	limiter := api.NewLimiter(limits)
 	clients := oauth.New(oauth.Options{
 		Store: s.db, Keys: s.keys, Secret: s.db.Secret(), Now: s.now, Log: s.log, Base: s.base, Fixed: s.o.BaseURL != "", Client: &http.Client{Transport: s.outward()},
+		Allow: func(w http.ResponseWriter, r *http.Request) error {
+			return limiter.AllowAddress(w.Header(), r.RemoteAddr, s.now())
+		},
 	})
 	surface := admin.New(admin.Options{
 		Store: s.db, Keys: s.keys, Log: writes, Secret: s.db.Secret(), Now: s.now, Logger: s.log, BaseURL: s.o.BaseURL,
@@ -48,11 +56,6 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits := api.Limits{Track: s.o.LimitTrack, App: s.o.LimitApp, Send: s.o.LimitSend, Open: s.o.LimitOpen, Pipelines: s.o.LimitPipelines, Archive: s.o.LimitArchive}
-	if s.o.Limits == "off" {
-		limits = api.Limits{}
-	}
-	limiter := api.NewLimiter(limits)
 	tables := [][]api.Route{
 		track.Routes(track.Options{Log: writes, Keys: s.keys, Deliveries: s.db, State: s.db, Fresh: s.fresh.Fresh, BaseURL: s.o.BaseURL, Region: s.o.Region}),
 		app.Routes(app.Options{Store: s.db, Log: writes, Secret: s.db.Secret(), Fresh: s.fresh.Fresh, FreshFor: s.fresh.FreshFor, Applied: s.fresh.Applied, BaseURL: s.base, Wake: s.jobs.Wake, SendingAddresses: listed(s.o.SendingIPs)}),

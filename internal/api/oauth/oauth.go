@@ -89,7 +89,7 @@ type Store interface {
 	AppendAudit(ctx context.Context, e *audit.Entry) error
 }
 
-// Options is what the server works with. All are required but Roots.
+// Options is what the server works with. All are required but Allow.
 type Options struct {
 	Store  Store
 	Keys   *api.Keys
@@ -101,6 +101,8 @@ type Options struct {
 	Fixed bool
 	// Client fetches what clients say of themselves; it must refuse addresses of the operator's network. Redirects are not followed.
 	Client *http.Client
+	// Allow counts a request for tokens, which anybody can make, and refuses it when there were too many; nil = there is no limit.
+	Allow func(w http.ResponseWriter, r *http.Request) error
 }
 
 // Server is the authorization server.

@@ -543,3 +543,24 @@ func TestMetadata(t *testing.T) {
 		t.Errorf("metadata %s", w.Body)
 	}
 }
+
+// TestTooManyTokens: whoever guesses codes is turned away before anything is looked up.
+func TestTooManyTokens(t *testing.T) {
+	t.Parallel()
+	l := api.NewLimiter(api.Limits{Open: 2})
+	s := oauth.New(oauth.Options{
+		Client: &http.Client{}, Now: time.Now, Base: base, Log: slog.New(slog.DiscardHandler),
+		Allow: func(w http.ResponseWriter, r *http.Request) error {
+			return l.AllowAddress(w.Header(), r.RemoteAddr, time.Unix(1767312000, 0))
+		},
+	})
+	mux := http.NewServeMux()
+	s.Routes(mux)
+	for _, want := range []int{400, 400, 429} {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, oauth.TokenPath, strings.NewReader("")))
+		if w.Code != want {
+			t.Errorf("answered %d, want %d", w.Code, want)
+		}
+	}
+}

@@ -66,7 +66,13 @@ func (s *Server) reject(w http.ResponseWriter, err error) {
 	}
 }
 
-func posted(w http.ResponseWriter, r *http.Request) bool {
+// posted answers requests that are no POST, and those that are too many.
+func (s *Server) posted(w http.ResponseWriter, r *http.Request) bool {
+	if s.o.Allow != nil && s.o.Allow(w, r) != nil {
+		w.Header().Set("Retry-After", "1")
+		send(w, http.StatusTooManyRequests, map[string]string{"error": "temporarily_unavailable", "error_description": "too many requests from your address"})
+		return false
+	}
 	if r.Method == http.MethodPost {
 		return true
 	}
@@ -77,7 +83,7 @@ func posted(w http.ResponseWriter, r *http.Request) bool {
 
 // token is the token endpoint.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
-	if !posted(w, r) {
+	if !s.posted(w, r) {
 		return
 	}
 	p, err := form(w, r)
@@ -249,7 +255,7 @@ func (s *Server) record(ctx context.Context, c *workspace.Credential, outcome, r
 
 // revoke is the revocation endpoint of RFC 7009: the grant ends, whichever of its tokens is given, and an unknown token is no error.
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
-	if !posted(w, r) {
+	if !s.posted(w, r) {
 		return
 	}
 	p, err := form(w, r)
