@@ -51,13 +51,19 @@ var examples = map[string]string{
 	"agents stop":     "  rapport agents stop",
 	"agents start":    "  rapport agents start",
 	"agents live":     "  rapport agents live on\n  rapport agents live off --workspace acme",
-	"audit":           "  rapport audit list\n  rapport audit verify",
-	"audit list":      "  rapport audit list --tool upsert_person\n  rapport audit list --limit 500 --json",
-	"audit verify":    "  rapport audit verify\n  rapport audit verify --from 120 --hash 5f0c…",
-	"doctor":          "  rapport doctor\n  rapport doctor https://mail.example.com --key \"$RAPPORT_APP_KEY\"\n  rapport doctor http://127.0.0.1:8080 --strict --json",
-	"bench":           "  rapport bench\n  rapport bench --rounds 5 --people 100000 --json\n  rapport bench --database-url postgres://localhost/bench",
-	"completion":      "  source <(rapport completion bash)\n  rapport completion zsh > ~/.zfunc/_rapport\n  rapport completion fish > ~/.config/fish/completions/rapport.fish",
-	"version":         "  rapport version --json",
+	"agents clients":  "  rapport agents clients list",
+
+	"agents clients add":    "  rapport agents clients add desk --name 'Desk assistant' --redirect http://127.0.0.1/callback",
+	"agents clients list":   "  rapport agents clients list --json",
+	"agents clients remove": "  rapport agents clients remove desk",
+
+	"audit":        "  rapport audit list\n  rapport audit verify",
+	"audit list":   "  rapport audit list --tool upsert_person\n  rapport audit list --limit 500 --json",
+	"audit verify": "  rapport audit verify\n  rapport audit verify --from 120 --hash 5f0c…",
+	"doctor":       "  rapport doctor\n  rapport doctor https://mail.example.com --key \"$RAPPORT_APP_KEY\"\n  rapport doctor http://127.0.0.1:8080 --strict --json",
+	"bench":        "  rapport bench\n  rapport bench --rounds 5 --people 100000 --json\n  rapport bench --database-url postgres://localhost/bench",
+	"completion":   "  source <(rapport completion bash)\n  rapport completion zsh > ~/.zfunc/_rapport\n  rapport completion fish > ~/.config/fish/completions/rapport.fish",
+	"version":      "  rapport version --json",
 }
 
 // helpWithExamples is kong's help with examples and the exit codes behind it.
