@@ -58,6 +58,7 @@ var examples = map[string]string{
 	"agents clients remove": "  rapport agents clients remove desk",
 
 	"audit":        "  rapport audit list\n  rapport audit verify",
+	"openapi":      "  rapport openapi app",
 	"audit list":   "  rapport audit list --tool upsert_person\n  rapport audit list --limit 500 --json",
 	"audit verify": "  rapport audit verify\n  rapport audit verify --from 120 --hash 5f0c…",
 	"doctor":       "  rapport doctor\n  rapport doctor https://mail.example.com --key \"$RAPPORT_APP_KEY\"\n  rapport doctor http://127.0.0.1:8080 --strict --json",
