@@ -104,6 +104,7 @@ func (s *Surface) Routes() []api.Route {
 		get("clock", ClockAnswer{}, s.clock, "Reads a workspace's clock."),
 		post("clock", ClockRequest{}, ClockAnswer{}, s.moveClock, "Moves a workspace's clock forward and carries out what falls due."),
 		get("people/{person}/why", WhyAnswer{}, s.why, "Lists the decisions about a person, newest first."),
+		get("people/{person}/segments/{segment}", MembershipAnswer{}, s.membership, "Tells whether a person is in a segment, and why, line by line."),
 		get("rejections", RejectionsAnswer{}, s.rejections, "Lists what was accepted and not applied, newest first."),
 		get("unmailable/{address}", UnmailableAnswer{}, s.unmailable, "Tells what keeps an address from being mailed."),
 		addUnmailable, removeUnmailable,

@@ -38,6 +38,7 @@ func FuzzAdmin(f *testing.F) {
 			{http.MethodPost, "/admin/v1/keys"},
 			{http.MethodDelete, "/admin/v1/keys/" + seg},
 			{http.MethodGet, "/admin/v1/people/" + seg + "/why"},
+			{http.MethodGet, "/admin/v1/people/" + seg + "/segments/" + seg},
 			{http.MethodGet, "/admin/v1/mailbox"},
 			{http.MethodGet, "/admin/v1/mailbox/" + seg},
 			{http.MethodGet, "/admin/v1/definitions"},
