@@ -45,6 +45,7 @@ type cli struct {
 	Agents     agentsCmd     `cmd:"" help:"Show and change what the agents of a workspace may do."`
 	Audit      auditCmd      `cmd:"" help:"List and check the record of what agents did."`
 	Why        whyCmd        `cmd:"" help:"Tell why a person got a message, or did not."`
+	Segments   segmentsCmd   `cmd:"" help:"Look at segments and who is in them."`
 	Rejections rejectionsCmd `cmd:"" help:"List what was accepted and not applied, and why."`
 	Clock      clockCmd      `cmd:"" help:"Show or move a workspace's clock, to see what happens later."`
 	Backup     backupCmd     `cmd:"" help:"Copy the state of a running server into a file."`
