@@ -27,7 +27,7 @@ type keysCreateCmd struct {
 	output
 	Kind      string   `required:"" enum:"track,app,write,admin,agent" help:"What the key opens: track, app, write, admin or agent."`
 	Name      string   `help:"Label, to recognise it later." placeholder:"TEXT"`
-	Scopes    []string `aliases:"scope" help:"Of agent keys: read, read:sensitive, write, write:live, audit; default: read and write. Of App keys: read, write, send; default: all." placeholder:"SCOPE"`
+	Scopes    []string `aliases:"scope" help:"Of agent keys: read, read:sensitive, write, write:live, configure, audit; default: read and write. Of App keys: read, write, send; default: all." placeholder:"SCOPE"`
 	ReadOnly  bool     `help:"The same as --scopes read."`
 	ExpiresIn string   `help:"Lifetime, like 90d. Default: it does not expire." placeholder:"DURATION"`
 	Limit     int64    `help:"Of agent keys: requests a minute, to each server. Default: no limit of their own." placeholder:"N"`

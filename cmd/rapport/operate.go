@@ -277,7 +277,7 @@ type mcpCmd struct {
 	AppKey     string   `help:"App API key of the hosted service." env:"RAPPORT_APP_KEY" placeholder:"KEY"`
 	TrackURL   string   `help:"Instead of the hosted service's Track API." env:"RAPPORT_TRACK_URL" placeholder:"URL"`
 	AppURL     string   `help:"Instead of the hosted service's App API." env:"RAPPORT_APP_URL" placeholder:"URL"`
-	Scopes     []string `help:"On the hosted service: what the agent may do. read, read:sensitive, write, write:live, audit. Default: read." placeholder:"SCOPE"`
+	Scopes     []string `help:"On the hosted service: what the agent may do. read, read:sensitive, write, write:live, configure, audit. Default: read." placeholder:"SCOPE"`
 	AuditFile  string   `help:"On the hosted service: file that records what the agent did; none for no record. Default: audit.jsonl in the user's folder of rapport." env:"RAPPORT_AUDIT_FILE" placeholder:"FILE"`
 	Toolsets   []string `help:"Toolsets to offer, or all. Default: context, people, segments, messages, catalog." env:"RAPPORT_TOOLSETS" placeholder:"SET"`
 	Tools      []string `help:"Tools to offer besides." env:"RAPPORT_TOOLS" placeholder:"TOOL"`

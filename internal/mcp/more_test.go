@@ -118,7 +118,8 @@ func TestOperations(t *testing.T) {
 		t.Errorf("paged over %d events, want 5", seen)
 	}
 	var w write
-	use(t, plain, "call_write_operation", m{"operation_id": "post_data_index_events", "body": m{"events": []m{{"name": "visited", "description": "came by"}}}}, &w)
+	describer := connect(t, overPath(url, "/mcp/x/raw", key(t, url, "read", "write", "configure")))
+	use(t, describer, "call_write_operation", m{"operation_id": "post_data_index_events", "body": m{"events": []m{{"name": "visited", "description": "came by"}}}}, &w)
 	if w.Status != "accepted" {
 		t.Errorf("write = %+v", w)
 	}

@@ -49,8 +49,8 @@ var searches = map[string]bool{"POST /v1/customers": true, "POST /v1/customers/a
 // through are the writes that the general tool may carry out, with the scope that each takes; what is not here has a tool of its
 // own, or none. It is a list of what may be done and not of what may not, so that an operation that is new is refused.
 var through = map[string]string{
-	"POST /v1/data_index/attributes":                  workspace.WriteScope,
-	"POST /v1/data_index/events":                      workspace.WriteScope,
+	"POST /v1/data_index/attributes":                  workspace.Configure,
+	"POST /v1/data_index/events":                      workspace.Configure,
 	"PUT /v1/customers/{customer_id}/optouts":         workspace.WriteLive,
 	"PUT /api/v1/customers/{identifier}/devices":      workspace.WriteScope,
 	"POST /api/v1/events":                             workspace.WriteScope,

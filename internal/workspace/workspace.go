@@ -62,6 +62,7 @@ const (
 	ReadSensitive = "read:sensitive" // sensitive attributes, what messages said
 	WriteScope    = "write"          // attributes, events, manual segments
 	WriteLive     = "write:live"     // subscriptions, suppression, deletion, merging, what live messages say
+	Configure     = "configure"      // what attributes and events are for, and which are sensitive
 	Audit         = "audit"          // the record of what agents did
 )
 
@@ -70,7 +71,7 @@ const (
 const Send = "send"
 
 // Scopes are all scopes of agent keys.
-func Scopes() []string { return []string{Read, ReadSensitive, WriteScope, WriteLive, Audit} }
+func Scopes() []string { return []string{Read, ReadSensitive, WriteScope, WriteLive, Configure, Audit} }
 
 // ScopesOf are all scopes of keys of a kind; nil if they have none.
 func ScopesOf(k Kind) []string {

@@ -25,6 +25,7 @@ func permissions() []permission {
 		{Scope: workspace.ReadSensitive, Title: "Read what is sensitive", About: "See sensitive attributes, and what messages to people said."},
 		{Scope: workspace.WriteScope, Title: "Write", About: "Change people's attributes, record events, put people into segments. Campaigns can react to that and send."},
 		{Scope: workspace.WriteLive, Title: "Act on live data", About: "Subscribe, unsubscribe, suppress, merge and delete people, and change what live messages say. Some of it cannot be undone."},
+		{Scope: workspace.Configure, Title: "Describe data", About: "Say what attributes and events are for, and which attributes are sensitive."},
 		{Scope: workspace.Audit, Title: "Read the record", About: "See what all agents of the workspace did."},
 	}
 }

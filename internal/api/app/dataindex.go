@@ -60,7 +60,7 @@ const (
 func (s *surface) dataIndexRoutes() []api.Route {
 	post := func(path string, request any, h api.Handler, doc string) api.Route {
 		return api.Route{
-			Method: http.MethodPost, Path: "/v1/data_index/" + path, Auth: api.AppKey, Agent: workspace.WriteScope, Scope: workspace.WriteScope, Limit: api.LimitApp,
+			Method: http.MethodPost, Path: "/v1/data_index/" + path, Auth: api.AppKey, Agent: workspace.Configure, Scope: workspace.WriteScope, Limit: api.LimitApp,
 			Shape: api.AppErrors, MaxBody: 256 << 10, Request: request, Handler: h, Doc: doc,
 		}
 	}
