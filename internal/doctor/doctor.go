@@ -5,10 +5,9 @@ package doctor
 import (
 	"context"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
+	"rapport.example/internal/catalog/probe"
 	"rapport.example/internal/fault"
 )
 
@@ -79,7 +78,7 @@ func skip(text string) finding { return finding{Skipped, text} }
 // Run looks at the server at an origin, https://host or, on this machine, http://host:port. Its error is Invalid for another
 // address and Unavailable if nobody answers there; what is wrong with a server that answers is in the report.
 func Run(ctx context.Context, o Options, server string) (*Report, error) {
-	base, err := origin(server)
+	base, err := probe.Origin("URL", server)
 	if err != nil {
 		return nil, err
 	}
@@ -122,21 +121,6 @@ func checks() []check {
 		out = append(out, list...)
 	}
 	return out
-}
-
-// origin takes https anywhere, and http on this machine.
-func origin(server string) (*url.URL, error) {
-	if !strings.Contains(server, "://") {
-		server = "https://" + server
-	}
-	u, err := url.Parse(server)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
-		return nil, fault.Field("URL", "must be an origin like https://mail.example.com")
-	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !local(u.Hostname())) {
-		return nil, fault.Field("URL", "must be https, or http on this machine")
-	}
-	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
 // Bounds of a look.

@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"rapport.example/internal/catalog/probe"
 )
 
 // look is one visit. Answers are remembered, so that rows may ask for the same document.
@@ -43,13 +44,7 @@ var (
 )
 
 func newLook(ctx context.Context, o Options, base *url.URL) *look {
-	stay := func(r *http.Request, via []*http.Request) error {
-		if r.URL.Host != base.Host || r.URL.Scheme != base.Scheme || len(via) > 2 {
-			return http.ErrUseLastResponse
-		}
-		return nil
-	}
-	return &look{ctx: ctx, o: o, base: base, seen: map[string]*answer{}, client: &http.Client{Transport: o.Transport, Timeout: maxWait, CheckRedirect: stay}}
+	return &look{ctx: ctx, o: o, base: base, seen: map[string]*answer{}, client: &http.Client{Transport: o.Transport, Timeout: maxWait, CheckRedirect: probe.Stay}}
 }
 
 // get asks for a path of the server, or an address there.
@@ -143,9 +138,4 @@ func (a *answer) line(n int) string {
 		}
 	}
 	return ""
-}
-
-func local(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -70,7 +70,7 @@ type Options struct {
 // Run asks a host, named as https://host or, on this machine, http://host:port. Its error is Invalid for another address; what a
 // host does not answer is in the result.
 func Run(ctx context.Context, o Options, host string) (Result, error) {
-	base, err := address(host)
+	base, err := Origin("host", host)
 	if err != nil {
 		return Result{}, err
 	}
@@ -79,7 +79,7 @@ func Run(ctx context.Context, o Options, host string) (Result, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
-	client := &http.Client{Transport: o.Transport, Timeout: maxWait, CheckRedirect: stay}
+	client := &http.Client{Transport: o.Transport, Timeout: maxWait, CheckRedirect: Stay}
 	r := Result{Host: base.String(), Facts: []catalog.Fact{}, Missing: []string{}}
 	headers := false
 	for i, q := range questions() {
@@ -109,25 +109,26 @@ func Run(ctx context.Context, o Options, host string) (Result, error) {
 	return r, nil
 }
 
-// address takes an origin: https anywhere, http on this machine only.
-func address(host string) (*url.URL, error) {
+// Origin reads the address of a server that is to be looked at: https anywhere, http on this machine only; without a scheme it is
+// https. An error names the field.
+func Origin(field, host string) (*url.URL, error) {
 	if !strings.Contains(host, "://") {
 		host = "https://" + host
 	}
 	u, err := url.Parse(host)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "" {
-		return nil, fault.Field("host", "must be an origin like https://api.example.com")
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
+		return nil, fault.Field(field, "must be an origin like https://api.example.com")
 	}
 	ip := net.ParseIP(u.Hostname())
 	local := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 	if u.Scheme != "https" && (u.Scheme != "http" || !local) {
-		return nil, fault.Field("host", "must be https, or http on this machine")
+		return nil, fault.Field(field, "must be https, or http on this machine")
 	}
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
-// stay refuses redirects to another host, and more than two.
-func stay(r *http.Request, via []*http.Request) error {
+// Stay is a http.Client's CheckRedirect that follows at most two, and none to another host.
+func Stay(r *http.Request, via []*http.Request) error {
 	if r.URL.Host != via[0].URL.Host || r.URL.Scheme != via[0].URL.Scheme || len(via) > 2 {
 		return http.ErrUseLastResponse
 	}
