@@ -22,6 +22,7 @@ type toolError struct {
 	Status     int    `json:"upstream_status,omitempty"`
 	RequestID  string `json:"request_id,omitempty"`
 	Hint       string `json:"hint,omitempty"`
+	rule       string // what refused it, for the record; "" = Field
 }
 
 // Error is the code and the sentence.
@@ -96,7 +97,7 @@ func said(a *APIError) string {
 }
 
 // explain is a middleware that gives a failed call its text, a first line CODE: sentence and then what to do, and the
-// same as structured content. The SDK's typed handlers leave room for the text only.
+// same as structured content.
 func explain(next sdk.MethodHandler) sdk.MethodHandler {
 	return func(ctx context.Context, method string, req sdk.Request) (sdk.Result, error) {
 		res, err := next(ctx, method, req)
@@ -109,9 +110,7 @@ func explain(next sdk.MethodHandler) sdk.MethodHandler {
 		}
 		var t *toolError
 		if !errors.As(call.GetError(), &t) {
-			if t = unfit(call.GetError()); t == nil {
-				return res, nil
-			}
+			return res, nil
 		}
 		text := t.Error()
 		if t.Hint != "" {
@@ -125,7 +124,7 @@ func explain(next sdk.MethodHandler) sdk.MethodHandler {
 	}
 }
 
-// Why the SDK refuses arguments that do not fit the schema. Its sentences quote what came.
+// Why arguments do not fit a schema, in sentences that quote what came.
 var (
 	unfitField   = regexp.MustCompile(`/properties/([a-z_]+)`)
 	unfitUnknown = regexp.MustCompile(`unexpected additional properties`)
@@ -134,13 +133,9 @@ var (
 	unfitType    = regexp.MustCompile(`type: (?s:.*), want "([a-z]+)"`)
 )
 
-// unfit is the refusal of arguments that do not fit a tool's schema, in words that hold nothing of the arguments; nil if err is none.
+// unfit is the refusal of arguments that do not fit a tool's schema, in words that hold nothing of the arguments.
 func unfit(err error) *toolError {
-	t := &toolError{Code: "invalid_input", Hint: "the tool's input schema says what it takes"}
-	var wrong *json.UnmarshalTypeError
-	if err == nil || !strings.HasPrefix(err.Error(), "validating ") && !errors.As(err, &wrong) {
-		return nil
-	}
+	t := &toolError{Code: "invalid_input", Hint: "the tool's input schema says what it takes", rule: "schema"}
 	why := err.Error()
 	field := ""
 	if m := unfitField.FindStringSubmatch(why); m != nil {

@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -68,13 +69,15 @@ const readResource = "resources/read"
 func (s *Server) audited(next sdk.MethodHandler) sdk.MethodHandler {
 	return func(ctx context.Context, method string, req sdk.Request) (sdk.Result, error) {
 		var e audit.Entry
+		dry := false
 		switch q := req.(type) {
 		case *sdk.CallToolRequest:
-			e.Tool, e.Client = clean(q.Params.Name), program(q.ClientInfo())
+			e.Tool, e.Client = clean(q.Params.Name), program(q)
 			e.Tool = strings.ToValidUTF8(e.Tool[:min(len(e.Tool), 100)], "")
-			e.Digest, e.Arguments = arguments(q.Params.Arguments)
+			digest, kept := arguments(q.Params.Arguments)
+			e.Digest, e.Arguments, dry = digest, kept, kept["dry_run"] == true
 		case *sdk.ReadResourceRequest:
-			e.Tool, e.Client = readResource, program(q.ClientInfo())
+			e.Tool, e.Client = readResource, program(q)
 			e.Digest, _ = arguments(json.RawMessage(q.Params.URI))
 			e.Arguments = map[string]any{"resource": familyOf(q.Params.URI)}
 		default:
@@ -86,6 +89,9 @@ func (s *Server) audited(next sdk.MethodHandler) sdk.MethodHandler {
 		res, err := next(context.WithValue(ctx, recordKey{}, r), method, req)
 		e.Calls, e.Took = r.calls, s.o.Now().Sub(began).Milliseconds()
 		e.Outcome, e.Rule = outcome(res, err)
+		if dry && e.Outcome == "ok" {
+			e.Outcome = "dry_run"
+		}
 		if kept := s.keep(ctx, &e); kept != nil && err == nil {
 			return nil, kept
 		}
@@ -113,12 +119,25 @@ func arguments(raw json.RawMessage) (digest string, kept map[string]any) {
 	return hex.EncodeToString(sum[:]), audit.Redact(all)
 }
 
-// program is what a client calls itself.
-func program(i *sdk.Implementation) string {
-	if i == nil {
+// caller is a request whose client may have said what it is.
+type caller interface {
+	sdk.Request
+	ClientInfo() *sdk.Implementation
+}
+
+// program is what a client calls itself: with each request, or once for a session. The protocol library knows both, but decodes the
+// first anew for each question.
+func program(q caller) string {
+	var name, version string
+	if told, ok := q.GetParams().GetMeta()[sdk.MetaKeyClientInfo].(map[string]any); ok {
+		name, _ = told["name"].(string)
+		version, _ = told["version"].(string)
+	} else if i := q.ClientInfo(); i != nil {
+		name, version = i.Name, i.Version
+	} else {
 		return ""
 	}
-	s := clean(strings.ToValidUTF8(i.Name+" "+i.Version, ""))
+	s := clean(strings.ToValidUTF8(name+" "+version, ""))
 	return strings.ToValidUTF8(s[:min(len(s), 100)], "")
 }
 
@@ -140,21 +159,13 @@ func outcome(res sdk.Result, err error) (code, rule string) {
 	case err != nil || !ok || call == nil:
 		return "refused", "protocol"
 	case !call.IsError:
-		if w, ok := call.StructuredContent.(json.RawMessage); ok {
-			var status struct {
-				Status string `json:"status"`
-			}
-			if json.Unmarshal(w, &status) == nil && status.Status == "dry_run" {
-				return "dry_run", ""
-			}
-		}
 		return "ok", ""
 	}
 	var t *toolError
 	if !errors.As(call.GetError(), &t) {
-		return "invalid_input", "schema"
+		return "refused", "protocol"
 	}
-	if rule = t.Field; rule == "" && (t.Code == "forbidden_scope" || t.Code == "policy_blocked") {
+	if rule = cmp.Or(t.rule, t.Field); rule == "" && (t.Code == "forbidden_scope" || t.Code == "policy_blocked") {
 		rule = "scope"
 	}
 	return t.Code, rule

@@ -41,7 +41,7 @@ type tool struct {
 	readOnly         bool
 	self             bool // needs a Rapport server behind it, and answers so on another connection
 	def              *sdk.Tool
-	add              func(*sdk.Server)
+	run              sdk.ToolHandler
 }
 
 // spec declares a tool. Scope is what a key needs for it; Self that only a Rapport server can do it.
@@ -120,7 +120,7 @@ func (s *Server) view(sel Selection, scopes []string) *sdk.Server {
 	})
 	m.AddReceivingMiddleware(s.audited, explain)
 	for _, t := range tools {
-		t.add(m)
+		m.AddTool(t.def, t.run)
 	}
 	s.addResources(m, scopes, names)
 	s.addPrompts(m, names)
