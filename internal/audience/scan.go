@@ -124,8 +124,9 @@ func (s *scan) catchUp(ctx context.Context) error {
 	slices.Sort(heads)
 	facts := map[uint32]map[uint64]person.Fact{}
 	err := s.src.Walk(ctx, s.workspace, slices.Compact(heads), func(a event.Activity) error {
+		name, _ := a.Chained()
 		for _, c := range missing[a.Person] {
-			if c.Type != a.Type || c.Name != a.Name || !c.Matches(a.Data) {
+			if c.Type != a.Type || c.Name != name || !c.Matches(a.Data) {
 				continue
 			}
 			if facts[a.Person] == nil {

@@ -12,6 +12,7 @@ import (
 	"rapport.example/internal/journey"
 	"rapport.example/internal/message"
 	"rapport.example/internal/segment"
+	"rapport.example/internal/value"
 )
 
 // Compile makes the runnable forms of one workspace's rows: the current ones, and old versions of campaigns, which
@@ -28,6 +29,7 @@ func Compile(rows []Row) (*Set, error) {
 		versions: map[campaignKey]*journey.Campaign{}, byEvent: map[string][]*journey.Campaign{},
 		senders: map[string]*message.Sender{}, layouts: map[string]*message.Layout{}, topics: map[string]*Topic{},
 		transactionalByID: map[int64]*TransactionalMessage{}, transactionalSlug: map[string]*TransactionalMessage{},
+		named: map[string]*journey.Campaign{}, actions: map[int64]value.Value{},
 		facts: map[uint64]*Fact{}, factsOf: map[string][]*Fact{},
 	}}
 	for i := range rows {
@@ -39,7 +41,7 @@ func Compile(rows []Row) (*Set, error) {
 			return nil, at(r.Kind, r.Slug, err)
 		}
 	}
-	for _, step := range []func() error{c.order, c.references} {
+	for _, step := range []func() error{c.messages, c.order, c.references} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -166,6 +168,7 @@ func (c *compiler) campaign(r *Row) error {
 	}
 	c.set.versions[campaignKey{r.ID, 0}] = j
 	c.set.campaigns = append(c.set.campaigns, j)
+	c.set.named[j.Slug], c.set.actions[j.ID] = j, r.Body.Get(journey.ActionsKey)
 	if j.Trigger.Event != "" {
 		c.set.byEvent[j.Trigger.Event] = append(c.set.byEvent[j.Trigger.Event], j)
 	}

@@ -6,6 +6,7 @@ import (
 	"rapport.example/internal/journey"
 	"rapport.example/internal/message"
 	"rapport.example/internal/segment"
+	"rapport.example/internal/value"
 )
 
 // Set is the compiled definitions of one workspace at one generation. It is immutable and safe for concurrent use; what
@@ -20,6 +21,8 @@ type Set struct {
 
 	campaigns []*journey.Campaign
 	versions  map[campaignKey]*journey.Campaign // version 0 is the current one
+	named     map[string]*journey.Campaign      // current ones by slug
+	actions   map[int64]value.Value             // numbers of all steps that a campaign ever had, by slug
 	byEvent   map[string][]*journey.Campaign
 
 	senders           map[string]*message.Sender

@@ -177,13 +177,14 @@ func (b *batch) unattached(k person.Key) []event.Activity {
 	return rows
 }
 
-// inherit makes an activity of nobody or of a merged person the person's own, and counts it if it is an event; it returns
-// the event's chain. The activity gets a new place at the end of the history, for a chain grows there only; its own time
+// inherit makes an activity of nobody or of a merged person the person's own, and counts it if it is an event or of a message; it
+// returns the event's chain. The activity gets a new place at the end of the history, for a chain grows there only; its own time
 // stays, and it counts as received now.
 func (b *batch) inherit(w *work, s *subject, a event.Activity) (chain string) {
 	a.Received, a.PrevNamed = w.now, 0
 	b.note(w.t, s, a)
 	if !isEvent(a.Type) {
+		b.countMessage(s, &a)
 		return ""
 	}
 	if s.doc.FirstEvent == 0 || a.At < s.doc.FirstEvent {

@@ -97,13 +97,14 @@ func (b *batch) outcome(w *work, pl ingest.OutcomePayload) error {
 		outcome, reason = proven(d), "it was reported so before"
 	}
 	b.put(d)
+	var chains []string
 	if metric != "" {
-		b.measure(w, s, d, metric, pl.Reason, "")
+		chains = b.record(w, s, d, reaction{metric: metric, reason: pl.Reason})
 	}
 	if s != nil {
 		b.verdict(s, d, w.now, outcome, reason)
 	}
-	return nil
+	return b.reacted(w, s, chains)
 }
 
 // verdict traces what became of a message.
@@ -208,9 +209,13 @@ func (p *partition) claimOf(ctx context.Context, tx Tx, t *tenant, now int64, li
 		case refusal != nil:
 			d.State, d.Reason = refusal.state, refusal.reason
 			w := &work{t: t, now: at}
-			b.measure(w, s, d, map[delivery.State]string{delivery.Suppressed: "suppressed", delivery.Failed: "failed"}[d.State], d.Reason, "")
+			metric := map[delivery.State]string{delivery.Suppressed: "suppressed", delivery.Failed: "failed"}[d.State]
+			chains := b.record(w, s, d, reaction{metric: metric, reason: d.Reason})
 			if s != nil {
 				b.verdict(s, d, at, "not sent", d.Reason)
+			}
+			if err := b.reacted(w, s, chains); err != nil {
+				return nil, err
 			}
 		default:
 			d.State, d.Epoch, d.Attempts = delivery.InFlight, d.Epoch+1, d.Attempts+1

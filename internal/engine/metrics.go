@@ -48,13 +48,22 @@ func (b *batch) metric(w *work, pl ingest.MetricPayload) error {
 	case "spammed":
 		b.unmailable(w, d.Recipient, "", "spam")
 	}
+	var chains []string
 	if pl.Metric == "clicked" && d.Metrics.Get("opened") == nil { // as the vendor does
-		b.record(w, s, d, reaction{metric: "opened", at: r.at})
+		chains = append(chains, b.record(w, s, d, reaction{metric: "opened", at: r.at})...)
 	}
-	b.record(w, s, d, r)
+	chains = append(chains, b.record(w, s, d, r)...)
 	b.progress(w, s, d, r)
 	b.status(w, s, pl)
-	return nil
+	return b.reacted(w, s, chains)
+}
+
+// reacted brings a person's segments up to what became of messages, if any condition asks for that.
+func (b *batch) reacted(w *work, s *subject, chains []string) error {
+	if len(chains) == 0 {
+		return nil
+	}
+	return b.settle(s, w.now, touched{chains: chains})
 }
 
 // reported is the delivery that a report is about, nil if there is none. One that was made earlier in this batch counts,
@@ -85,18 +94,15 @@ func (w *work) moment(d *delivery.Delivery, at int64) int64 {
 	return max(at*1000, d.Created)
 }
 
-// measure is record for what happens now.
-func (b *batch) measure(w *work, s *subject, d *delivery.Delivery, metric, reason, href string) {
-	b.record(w, s, d, reaction{metric: metric, reason: reason, href: href})
-}
-
-// record keeps the first time of a metric and notes the activity. Without a person, who was deleted then, the activity
+// record keeps the first time of a metric, notes the activity, and counts it for the conditions that ask for it; it returns the
+// chain then, for reacted. Without a person, who was deleted then, the activity
 // says nothing that was meant for them: neither the mail server's words nor the link.
-func (b *batch) record(w *work, s *subject, d *delivery.Delivery, r reaction) {
+func (b *batch) record(w *work, s *subject, d *delivery.Delivery, r reaction) (chains []string) {
 	if r.at == 0 {
 		r.at = w.now
 	}
-	if first, known := d.Metrics.Get(r.metric).Number(); r.metric != "resubscribed" && (!known || r.at/1000 < int64(first)) {
+	first, known := d.Metrics.Get(r.metric).Number()
+	if r.metric != "resubscribed" && (!known || r.at/1000 < int64(first)) {
 		d.Metrics = with(d.Metrics, r.metric, value.Int(r.at/1000))
 		b.put(d)
 	}
@@ -104,6 +110,9 @@ func (b *batch) record(w *work, s *subject, d *delivery.Delivery, r reaction) {
 	data.Set("delivery_id", text(d.Public))
 	if d.Campaign != 0 {
 		data.Set("campaign_id", value.Int(d.Campaign)).Set("action_id", value.Int(d.ActionID))
+	}
+	if d.Transactional != 0 {
+		data.Set("transactional_message_id", value.Int(d.Transactional))
 	}
 	if r.reason != "" && s != nil {
 		data.Set("reason", text(r.reason))
@@ -114,7 +123,27 @@ func (b *batch) record(w *work, s *subject, d *delivery.Delivery, r reaction) {
 	if s != nil {
 		data.Set("metadata", r.more)
 	}
-	b.note(w.t, s, event.Activity{Type: event.Message, Name: r.metric + "_email", At: r.at, Received: w.now, Data: data.Value()})
+	if _, again := event.Behaviour(r.metric); known && !again {
+		data.Set(event.Repeated, value.True)
+	}
+	a := event.Activity{Type: event.Message, Name: r.metric + "_email", At: r.at, Received: w.now, Data: data.Value()}
+	b.note(w.t, s, a)
+	return b.countMessage(s, &a)
+}
+
+// countMessage adds what became of a message to the facts of the conditions that it matches, and returns its chain if there are
+// conditions that ask for it.
+func (b *batch) countMessage(s *subject, a *event.Activity) (chains []string) {
+	name, ok := a.Chained()
+	if s == nil || !ok {
+		return nil
+	}
+	chain := event.ChainName(a.Type, name)
+	if len(s.t.set.FactsOf(chain)) == 0 {
+		return nil
+	}
+	b.count(s, chain, a.At, a.Data)
+	return []string{chain}
 }
 
 // with is an object with one member set, in its place if it was there.
@@ -228,7 +257,7 @@ func (b *batch) status(w *work, s *subject, pl ingest.MetricPayload) {
 // consent carries out an unsubscribe, or takes it back. It is the person's word: it wins over every write until now, and
 // writes that say they are from before do not change it.
 func (b *batch) consent(w *work, s *subject, d *delivery.Delivery, r reaction) error {
-	b.record(w, s, d, r)
+	chains := b.record(w, s, d, r)
 	out := r.metric == "unsubscribed"
 	if s == nil {
 		return nil
@@ -236,11 +265,11 @@ func (b *batch) consent(w *work, s *subject, d *delivery.Delivery, r reaction) e
 	was := s.doc.Unsubscribed
 	s.doc.Unsubscribed, s.doc.UnsubscribedAt, s.dirty = out, max(s.doc.UnsubscribedAt, w.now/1000), true
 	if was == out {
-		return nil
+		return b.reacted(w, s, chains)
 	}
 	b.note(w.t, s, event.Activity{
 		Type: event.AttributeChange, At: w.now, Received: w.now,
 		Data: object("unsubscribed", object("from", value.OfBool(!out), "to", value.OfBool(out))),
 	})
-	return b.settle(s, w.now, touched{attributes: []string{"unsubscribed"}})
+	return b.settle(s, w.now, touched{attributes: []string{"unsubscribed"}, chains: chains})
 }

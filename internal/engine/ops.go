@@ -266,8 +266,8 @@ func (b *batch) note(t *tenant, s *subject, a event.Activity) {
 	if s != nil {
 		a.Person, a.Prev = s.doc.Ordinal, s.doc.LastActivity
 		s.doc.LastActivity = a.Seq
-		if isEvent(a.Type) || a.Type == event.Form {
-			a.PrevNamed = s.chain(event.ChainName(a.Type, a.Name), a.Seq)
+		if name, ok := a.Chained(); ok {
+			a.PrevNamed = s.chain(event.ChainName(a.Type, name), a.Seq)
 		}
 		s.dirty = true
 	}

@@ -1,7 +1,11 @@
 // Package event knows what happened: the activities of people, in append order.
 package event
 
-import "rapport.example/internal/value"
+import (
+	"strings"
+
+	"rapport.example/internal/value"
+)
 
 // Bounds of the vendor's Track API.
 const (
@@ -61,7 +65,7 @@ func TypeOf(word string) (t Type, ok bool) {
 func ChainName(t Type, name string) string { return string([]byte{byte(t)}) + name }
 
 // Activity is one row of the append-ordered activity table. Rows form two chains per person: all of the person's
-// activities (Prev) and those of the same type and name (PrevNamed, only for Track, Page, Screen and Form).
+// activities (Prev) and those that Chain names alike (PrevNamed).
 type Activity struct {
 	Workspace int64
 	Seq       int64  // per workspace, from 1, in applied order
@@ -74,5 +78,38 @@ type Activity struct {
 	Anonymous string      // the anonymous id, for events without a person
 	Data      value.Value // an object or nil
 	Prev      int64       // Seq of the person's previous activity, 0 = first
-	PrevNamed int64       // Seq of the previous one of this type and name, 0 = first
+	PrevNamed int64       // Seq of the previous one of this chain, 0 = first, or the activity is in none
+}
+
+// Repeated is the member of a message's data that says that its metric was known of the message before.
+const Repeated = "repeated"
+
+// Chained is the name within its type by which the activity is found in the person's history and counted: that of an event or a
+// form, and for a message its Behaviour. ok is false for those that no condition can ask for. Opens, clicks and unsubscribes
+// are found as often as they happened, everything else once for each message.
+func (a *Activity) Chained() (name string, ok bool) {
+	switch a.Type {
+	case Track, Page, Screen, Form:
+		return a.Name, true
+	case Message:
+		metric, _, _ := strings.Cut(a.Name, "_")
+		name, again := Behaviour(metric)
+		return name, name != "" && (again || a.Data.Get(Repeated) == nil)
+	default:
+		return "", false
+	}
+}
+
+// Behaviour is what a metric of a message is called in conditions, "" if they cannot ask for it. again says that it can happen
+// to one message more than once.
+func Behaviour(metric string) (name string, again bool) {
+	switch metric {
+	case "opened", "clicked", "unsubscribed":
+		return metric, true
+	case "sent", "delivered", "bounced", "failed", "suppressed", "spammed":
+		return metric, false
+	case "dropped": // a provider's word
+		return "suppressed", false
+	}
+	return "", false
 }

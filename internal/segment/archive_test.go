@@ -30,6 +30,7 @@ const epoch = int64(1767225600000) // 2026-01-01T00:00:00Z
 //	data {"plan":"pro"}                the data of the triggering event
 //	join vip / quit vip                a segment's member
 //	event purchase 10d {"total":5}     an event with its own time; page and screen likewise
+//	message sent_email 10d {…}         what became of a message; campaign onboarding is 5, its step welcome 7, receipt 3
 //	at 12d true until 40d              what is asked, and the answer with its shelf life
 //
 // go test -update rewrites canonical forms, sentences and answers.
@@ -51,7 +52,7 @@ func TestConditions(t *testing.T) {
 			for _, f := range a.Files {
 				switch text := string(f.Data); f.Name {
 				case "condition":
-					n = mustParse(t, text)
+					n = mustResolve(t, mustParse(t, text))
 				case "canonical":
 					checkAgain(t, n)
 					f.Data = append([]byte(n.Canonical()), '\n')
@@ -127,7 +128,7 @@ func play(t *testing.T, n *Node, table string) string {
 			b.properties = mustValue(t, arg)
 		case "join", "quit":
 			b.members[arg] = word == "join"
-		case "event", "page", "screen":
+		case "event", "page", "screen", "message":
 			typ, _ := event.TypeOf(word)
 			at, data, _ := strings.Cut(rest, " ")
 			a := event.Activity{Type: typ, Name: arg, At: stamp(t, at)}
@@ -196,6 +197,7 @@ func checkAgain(t *testing.T, n *Node) {
 	if err != nil {
 		t.Fatalf("Parse(%s): %v", n.Canonical(), err)
 	}
+	again = mustResolve(t, again)
 	if !value.Equal(n.Canonical(), again.Canonical()) || n.Sentence() != again.Sentence() {
 		t.Errorf("%s\nparsed again: %s", n.Canonical(), again.Canonical())
 	}

@@ -95,9 +95,14 @@ func literals(vals []operand) value.Value {
 }
 
 func (c *count) canonical(b *value.Builder) {
-	b.Set("event", value.Quote(c.spec.Name))
-	if c.spec.Type != event.Track {
-		b.Set("type", value.Quote(c.spec.Type.String()))
+	switch {
+	case c.messages != nil:
+		c.messages.canonical(b, c.spec.Name)
+	default:
+		b.Set("event", value.Quote(c.spec.Name))
+		if c.spec.Type != event.Track {
+			b.Set("type", value.Quote(c.spec.Type.String()))
+		}
 	}
 	if c.least == c.most {
 		b.Set("exactly", value.Int(c.least))
@@ -112,5 +117,7 @@ func (c *count) canonical(b *value.Builder) {
 	if c.window != 0 {
 		b.Set("within", value.Quote(durationLiteral(c.window)))
 	}
-	b.Set("where", c.spec.Where.Canonical())
+	if c.messages == nil {
+		b.Set("where", c.spec.Where.Canonical())
+	}
 }

@@ -42,6 +42,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
+		n = mustResolve(t, n)
 		checkAgain(t, n)
 		b := newBody(epoch)
 		b.properties, b.attributes["t"], b.attributes["é"] = doc, doc, value.Quote(string(raw))

@@ -86,6 +86,8 @@ type count struct {
 	least  int64 // at least this often; 0 = no lower bound
 	most   int64 // at most this often; -1 = no upper bound
 	window int64 // ms; 0 = ever
+
+	messages *messages // of a message condition: which messages
 }
 
 // aged says that the answer depends on the profile's age: "not within the last 30 days" is false until it is that old.

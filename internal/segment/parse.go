@@ -38,7 +38,7 @@ const (
 // The words of the language, by the kind of node that they belong to.
 const (
 	groupWords   = "all any none not"
-	subjectWords = "attribute property event segment not_segment"
+	subjectWords = "attribute property event message segment not_segment"
 	leafWords    = "is is_not one_of exists greater less at_least at_most contains not_contains before after"
 	eventWords   = "event type at_least at_most exactly performed not_performed within where"
 )
@@ -49,7 +49,7 @@ func (p *parser) node(doc value.Value, path string, depth int, at place) (*Node,
 		return nil, fault.Field(path, "is nested deeper than %d groups", MaxDepth)
 	}
 	if doc.Kind() != value.Object {
-		return nil, fault.Field(path, "must be a condition: an object with all, any, none, attribute, event or segment")
+		return nil, fault.Field(path, "must be a condition: an object with all, any, none, attribute, event, message or segment")
 	}
 	head, err := p.head(doc, path)
 	if err != nil {
@@ -72,6 +72,8 @@ func (p *parser) node(doc value.Value, path string, depth int, at place) (*Node,
 		return parseLeaf(doc, path, head, property, at)
 	case "event":
 		return p.happened(doc, path, depth)
+	case "message":
+		return parseMessage(doc, path)
 	default:
 		return parseMember(doc, path, head)
 	}
@@ -99,16 +101,16 @@ func (p *parser) head(doc value.Value, path string) (string, error) {
 	if head != "" {
 		return head, nil
 	}
-	known := strings.Fields("segment not_segment event " + groupWords + " attribute property " + leafWords)
+	known := strings.Fields("segment not_segment event message " + groupWords + " attribute property " + leafWords)
 	for k := range doc.Fields() {
 		if !slices.Contains(known, k) {
 			return "", unknown(path, k, known)
 		}
 	}
 	for k := range doc.Fields() {
-		return "", fault.Field(path, "has %s, but nothing to apply it to: add attribute, property or event", k)
+		return "", fault.Field(path, "has %s, but nothing to apply it to: add attribute, property, event or message", k)
 	}
-	return "", fault.Field(path, "is empty: write all, any, none, attribute, event or segment")
+	return "", fault.Field(path, "is empty: write all, any, none, attribute, event, message or segment")
 }
 
 func (p *parser) group(word string, v value.Value, path string, depth int, at place) (*Node, error) {

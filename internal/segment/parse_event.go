@@ -27,13 +27,6 @@ func (p *parser) happened(doc value.Value, path string, depth int) (*Node, error
 		}
 		c.spec.Type = typ
 	}
-	if w := doc.Get("within"); w != nil {
-		d, err := ParseDuration(w.Text())
-		if err != nil {
-			return nil, fault.Field(join(path, "within"), "%s", err.Error())
-		}
-		c.window = d
-	}
 	if err := c.bounds(doc, path); err != nil {
 		return nil, err
 	}
@@ -44,9 +37,6 @@ func (p *parser) happened(doc value.Value, path string, depth int) (*Node, error
 		}
 		c.spec.Where = n
 	}
-	if c.window != 0 { // the K-th newest says when "at least K" ends, the one behind when "at most K" begins
-		c.spec.Keep = int(max(c.least, c.most+1))
-	}
 	c.spec.Key = c.spec.key()
 	return &Node{kind: happened, name: c.spec.Name, event: c}, nil
 }
@@ -56,8 +46,25 @@ func (f *FactSpec) key() uint64 {
 	return xxhash.Sum64String(event.ChainName(f.Type, f.Name) + "\x00" + string(f.Where.Canonical()))
 }
 
-// bounds reads how often: without a word, at least once.
+// bounds reads how often, which without a word is at least once, and within which window.
 func (c *count) bounds(doc value.Value, path string) error {
+	if w := doc.Get("within"); w != nil {
+		d, err := ParseDuration(w.Text())
+		if err != nil {
+			return fault.Field(join(path, "within"), "%s", err.Error())
+		}
+		c.window = d
+	}
+	if err := c.times(doc, path); err != nil {
+		return err
+	}
+	if c.window != 0 { // the K-th newest says when "at least K" ends, the one behind when "at most K" begins
+		c.spec.Keep = int(max(c.least, c.most+1))
+	}
+	return nil
+}
+
+func (c *count) times(doc value.Value, path string) error {
 	words := 0
 	for _, key := range [...]string{"at_least", "at_most", "exactly", "performed", "not_performed"} {
 		v := doc.Get(key)

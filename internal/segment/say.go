@@ -121,27 +121,36 @@ func list(vals []operand, with string) string {
 }
 
 func (c *count) say() string {
+	if c.messages != nil {
+		return c.messages.say(c.spec.Name, c.most == 0) + c.often("")
+	}
 	what := c.spec.Type.String() + " " + string(value.Quote(c.spec.Name))
 	if c.spec.Where != nil {
 		what += " (where " + c.spec.Where.say("its ") + ")"
 	}
-	how := ""
+	if c.most == 0 {
+		return what + " did not happen" + c.often("")
+	}
+	return what + c.often(" happened")
+}
+
+// often says how often, unless it is never, and within which window.
+func (c *count) often(verb string) string {
 	switch {
 	case c.most == 0:
-		how = " did not happen"
 	case c.most == c.least:
-		how = " happened exactly " + times(c.least)
+		verb += " exactly " + times(c.least)
 	case c.most > 0 && c.least > 0:
-		how = fmt.Sprintf(" happened %d to %d times", c.least, c.most)
+		verb += fmt.Sprintf(" %d to %d times", c.least, c.most)
 	case c.most > 0:
-		how = " happened at most " + times(c.most)
+		verb += " at most " + times(c.most)
 	default:
-		how = " happened at least " + times(c.least)
+		verb += " at least " + times(c.least)
 	}
 	if c.window != 0 {
-		how += " within the last " + strings.TrimPrefix(Duration(c.window), "1 ")
+		verb += " within the last " + strings.TrimPrefix(Duration(c.window), "1 ")
 	}
-	return what + how
+	return verb
 }
 
 func times(n int64) string {

@@ -48,11 +48,12 @@ func (b *body) Since() int64 {
 
 // observe counts an event for the conditions that ask for it, as the engine does.
 func (b *body) observe(specs []FactSpec, a event.Activity) {
-	if !b.happened || a.At < b.first {
+	if a.Type != event.Message && (!b.happened || a.At < b.first) {
 		b.happened, b.first = true, a.At
 	}
+	name, ok := a.Chained()
 	for _, s := range specs {
-		if s.Type != a.Type || s.Name != a.Name || !s.Matches(a.Data) {
+		if !ok || s.Type != a.Type || s.Name != name || !s.Matches(a.Data) {
 			continue
 		}
 		f := b.facts[s.Key]
@@ -94,4 +95,15 @@ func mustParse(t testing.TB, text string) *Node {
 		t.Fatalf("Parse(%s): %v", text, err)
 	}
 	return n
+}
+
+// mustResolve gives what message conditions name the numbers that activities in the archives have.
+func mustResolve(t testing.TB, n *Node) *Node {
+	t.Helper()
+	numbers := map[Named]int64{{Campaign: "onboarding"}: 5, {Campaign: "onboarding", Action: "welcome"}: 7, {Transactional: "receipt"}: 3}
+	out, err := n.Resolve(func(of Named, _ string) (int64, error) { return numbers[of], nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }

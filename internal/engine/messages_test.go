@@ -1,0 +1,116 @@
+package engine_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rapport.example/internal/delivery"
+	"rapport.example/internal/ingest"
+	"rapport.example/internal/store"
+	"rapport.example/internal/store/storetest"
+)
+
+const aboutMessages = `
+schema: 1
+workspace: acme
+senders: [{id: hello, email: hello@acme.example}]
+segments:
+  - {id: reached, conditions: {message: sent, campaign: onboarding, action: welcome}}
+  - {id: readers, conditions: {message: opened, campaign: onboarding, within: 30d}}
+  - {id: starters, conditions: {message: clicked, link: "https://acme.example/start", at_least: 2}}
+  - {id: refused, conditions: {any: [{message: bounced}, {message: failed}, {message: suppressed}, {message: unsubscribed}]}}
+  - {id: receipted, conditions: {message: sent, transactional: receipt}}
+campaigns:
+  - id: onboarding
+    state: running
+    trigger: {event: signed_up}
+    workflow: [{id: welcome, email: {from: hello, to: "{{customer.email}}", subject: Welcome, body: Hello}}]
+  - id: thanks
+    state: running
+    trigger: {enters_segment: readers}
+    workflow: [{id: thank, email: {from: hello, to: "{{customer.email}}", subject: Thanks, body: Thank you}}]
+transactional:
+  - {id: receipt, from: hello, subject: Receipt, body: Paid}
+`
+
+// started begins the onboarding of a person, whose welcome is in flight then.
+func started(w *world, who string) *mail {
+	w.t.Helper()
+	w.identify(who, `{"email":"`+who+`@example.com"}`)
+	w.track(who, "signed_up", "")
+	m := &mail{world: w, who: who}
+	w.eventually("the welcome", func() bool {
+		w.out.mu.Lock()
+		defer w.out.mu.Unlock()
+		i := slices.IndexFunc(w.out.jobs, func(j delivery.Job) bool { return j.Person.ID == who && j.Delivery.Action == "welcome" })
+		if i >= 0 {
+			m.public = w.out.jobs[i].Delivery.Public
+		}
+		return i >= 0
+	})
+	return m
+}
+
+func (m *mail) clicked(href string) ingest.Op {
+	m.t.Helper()
+	return m.op(ingest.Metric, ingest.MetricPayload{Public: m.public, Metric: "clicked", Href: href})
+}
+
+// isIn says which segments the person is in, by slug and in order.
+func (w *world) isIn(who string) []string {
+	w.t.Helper()
+	var out []string
+	d := w.person(who)
+	set, _, err := w.db.DefinitionSets(w.t.Context(), w.ws)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, s := range set.Segments() {
+		if _, in := d.Member(s.ID); in {
+			out = append(out, s.Slug)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// TestMessageSegments walks from the send to the click: each report moves its segments at once, a campaign begins by one, and the
+// window passes.
+func TestMessageSegments(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.apply(aboutMessages)
+		m := started(w, "1")
+		step := func(what string, want ...string) {
+			t.Helper()
+			if diff := cmp.Diff(want, w.isIn("1")); diff != "" {
+				t.Errorf("after %s (-want +got):\n%s", what, diff)
+			}
+		}
+		step("the claim")
+		w.do(m.outcome(m.claimed(), delivery.Sent, ""))
+		step("the hand-over", "reached")
+		w.do(m.clicked("https://acme.example/other"))
+		step("a click, which is an open", "reached", "readers")
+		w.eventually("thanks", func() bool { return slices.Contains(w.out.actions(), "thank") })
+		w.do(m.clicked("https://acme.example/start"), m.report("opened", 0, ""))
+		step("one click on the link", "reached", "readers")
+		w.do(m.clicked("https://acme.example/start"))
+		step("two", "reached", "readers", "starters")
+		w.advance(30*24*time.Hour - time.Minute)
+		step("almost 30 days", "reached", "readers", "starters")
+		w.advance(time.Minute)
+		step("30 days", "reached", "starters")
+		w.do(m.report("opened", 0, ""))
+		step("another open", "reached", "readers", "starters")
+		w.do(m.report("unsubscribed", 0, ""))
+		step("an unsubscribe", "reached", "readers", "refused", "starters")
+		if got := w.out.actions(); !slices.Equal(got, []string{"welcome", "thank"}) { // by default once
+			t.Errorf("messages %v", got)
+		}
+	})
+}
