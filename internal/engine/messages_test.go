@@ -114,3 +114,78 @@ func TestMessageSegments(t *testing.T) {
 		}
 	})
 }
+
+// TestMessageRefused moves segments by what the engine decides itself: consent is looked at when a message is claimed, and an
+// unsubscribe by way of a message is two things at once. What is said twice of a message counts once.
+func TestMessageRefused(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.apply(aboutMessages)
+		w.identify("1", `{"email":"1@example.com","unsubscribed":true}`)
+		w.track("1", "signed_up", "")
+		w.eventually("the suppression", func() bool { return slices.Contains(w.isIn("1"), "refused") })
+
+		m := started(w, "2")
+		w.do(m.outcome(m.claimed(), delivery.Failed, "refused"))
+		if diff := cmp.Diff([]string{"refused"}, w.isIn("2")); diff != "" {
+			t.Errorf("after a failure (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestMessageOnce counts each message once, but for what people do with it.
+func TestMessageOnce(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.apply(`
+schema: 1
+workspace: acme
+segments:
+  - {id: delivered1, conditions: {message: delivered, exactly: 1}}
+  - {id: bounced1, conditions: {message: bounced, exactly: 1}}
+  - {id: opened3, conditions: {message: opened, exactly: 3}}
+  - {id: clicked2, conditions: {message: clicked, exactly: 2}}
+  - {id: unsubscribed2, conditions: {message: unsubscribed, exactly: 2}}
+`)
+		m := newMail(w, "1")
+		w.do(m.outcome(m.claimed(), delivery.Sent, ""))
+		w.do(m.report("delivered", 0, ""), m.report("delivered", 0, ""), m.clicked(""), m.clicked(""), m.report("opened", 0, ""))
+		w.do(m.report("delivered", 0, ""), m.report("opened", 0, ""), m.report("bounced", 0, ""), m.report("bounced", 0, ""))
+		w.do(m.report("unsubscribed", 0, ""), m.report("resubscribed", 0, ""), m.report("unsubscribed", 0, ""))
+		if diff := cmp.Diff([]string{"bounced1", "clicked2", "delivered1", "opened3", "unsubscribed2"}, w.isIn("1")); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestMessageMerge brings what became of messages in the last 30 days, counted and not counted before, and a deletion takes it.
+func TestMessageMerge(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		segments := func(more string) string {
+			return "\nschema: 1\nworkspace: acme\nsegments:\n  - {id: opened2, conditions: {message: opened, exactly: 2}}\n" + more
+		}
+		w.apply(segments(""))
+		m := newMail(w, "old")
+		w.do(m.outcome(m.claimed(), delivery.Sent, ""), m.report("opened", 0, ""))
+		w.advance(31 * 24 * time.Hour)
+		w.identify("new", `{}`)
+		w.do(m.report("opened", 0, ""), m.report("opened", 0, ""), m.report("delivered", 0, ""))
+		w.do(w.op(ingest.Merge, ingest.MergePayload{Primary: ingest.By{ID: "new"}, Secondary: ingest.By{ID: "old"}}))
+		if diff := cmp.Diff([]string{"opened2"}, w.isIn("new")); diff != "" {
+			t.Errorf("after the merge (-want +got):\n%s", diff)
+		}
+		w.do(m.report("opened", 0, ""))
+		w.apply(segments("  - {id: delivered1, conditions: {message: delivered, exactly: 1}}\n  - {id: opened3, conditions: {message: opened, exactly: 3}}\n"))
+		if diff := cmp.Diff([]string{"delivered1", "opened3"}, w.isIn("new")); diff != "" {
+			t.Errorf("after another open of the same message, and a new condition (-want +got):\n%s", diff)
+		}
+		w.do(w.op(ingest.Delete, ingest.PersonPayload{By: ingest.By{ID: "new"}}), m.report("opened", 0, ""))
+		if got := w.members("opened3") + w.members("delivered1"); got != 0 {
+			t.Errorf("after the deletion %d members, want none", got)
+		}
+	})
+}

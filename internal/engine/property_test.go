@@ -12,7 +12,9 @@ import (
 	"rapport.example/internal/api/app"
 	"rapport.example/internal/audience"
 	"rapport.example/internal/definition"
+	"rapport.example/internal/delivery"
 	"rapport.example/internal/event"
+	"rapport.example/internal/id"
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/person"
 	"rapport.example/internal/segment"
@@ -65,6 +67,7 @@ type random struct {
 	put  int // segments that there are
 	live *definition.Set
 	said []string
+	sent []string // public ids of messages that left
 }
 
 func (x *random) pick(label string, from ...string) string {
@@ -73,7 +76,9 @@ func (x *random) pick(label string, from ...string) string {
 
 // frame draws a few ops that lie in one frame.
 func (x *random) frame() {
-	switch x.pick("what", "people", "people", "people", "clock", "define") {
+	switch x.pick("what", "people", "people", "people", "clock", "define", "send") {
+	case "send":
+		x.send()
 	case "clock":
 		x.later(time.Duration(rapid.SampledFrom([]int{1, 30, 60, 60 * 23, 60 * 24, 60 * 48}).Draw(x.rt, "minutes")) * time.Minute)
 	case "define":
@@ -94,9 +99,59 @@ func (x *random) later(d time.Duration) {
 
 func (x *random) say(format string, v ...any) { x.said = append(x.said, fmt.Sprintf(format, v...)) }
 
+// send makes a message to somebody and hands it over.
+func (x *random) send() {
+	who, of := x.pick("who", "a", "b", "c"), int64(0)
+	set, _, err := x.db.DefinitionSets(x.t.Context(), x.ws)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	if x.pick("message", "receipt", "none") == "receipt" {
+		of = set.TransactionalBySlug("receipt").ID
+	}
+	op := x.op(ingest.Send, ingest.SendPayload{By: ingest.By{ID: who}, Transactional: of, To: "a@example.com", From: "b@example.com", Subject: "s", Body: "b"})
+	x.say("send %d to %s", of, who)
+	x.do(op)
+	m := mail{world: x.world, public: id.Delivery(x.db.Secret(), x.ws, "op:"+op.ID)}
+	if d, err := x.db.Delivery(x.t.Context(), x.ws, m.public); err != nil || d == nil { // whoever is suppressed gets none
+		return
+	}
+	x.sent = append(x.sent, m.public)
+	state := rapid.SampledFrom([]delivery.State{delivery.Sent, delivery.Sent, delivery.Failed, delivery.Bounced}).Draw(x.rt, "state")
+	x.say("outcome %s", state)
+	x.do(m.outcome(m.claimed(), state, ""))
+}
+
+// report is one of a message that left.
+func (x *random) report() ingest.Op {
+	pl := ingest.MetricPayload{Public: x.pick("message", x.sent...), Metric: x.pick("metric", "delivered", "opened", "clicked", "clicked", "bounced", "dropped", "unsubscribed")}
+	if pl.Metric == "clicked" {
+		pl.Href = x.pick("href", "", "https://a.example", "https://b.example")
+	}
+	if back := rapid.IntRange(-1, 50).Draw(x.rt, "hours back"); back > 0 {
+		pl.Timestamp = x.workspaceNow()/1000 - int64(back)*3600
+	}
+	x.say("report %s %s at %d", pl.Metric, pl.Href, pl.Timestamp)
+	return x.op(ingest.Metric, pl)
+}
+
+func (x *random) workspaceNow() int64 {
+	w, _, err := x.db.Workspace(x.t.Context(), x.ws)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return w.Now(x.clock())
+}
+
 func (x *random) one() ingest.Op {
+	ops := []string{"identify", "identify", "event", "event", "event", "delete", "suppress", "unsuppress", "segment"}
+	if len(x.sent) > 0 {
+		ops = append(ops, "report", "report", "report")
+	}
 	by := ingest.By{ID: x.pick("who", "a", "b", "c")}
-	switch what := x.pick("op", "identify", "identify", "event", "event", "event", "delete", "suppress", "unsuppress", "segment"); what {
+	switch what := x.pick("op", ops...); what {
+	case "report":
+		return x.report()
 	case "identify":
 		attributes := x.pick("attributes", `{"plan":"pro"}`, `{"plan":"free"}`, `{"plan":""}`, `{"age":1}`, `{"age":5}`, `{"plan":"pro","age":3}`, `{"email":"x@example.com"}`)
 		x.say("identify %s %s", by.ID, attributes)
@@ -104,11 +159,7 @@ func (x *random) one() ingest.Op {
 	case "event":
 		pl := ingest.EventPayload{By: by, Type: 1, Name: x.pick("name", "buy", "see"), Data: parse(x.t, x.pick("data", `{"kind":"x"}`, `{"kind":"y"}`))}
 		if back := rapid.IntRange(-1, 50).Draw(x.rt, "hours back"); back > 0 {
-			w, _, err := x.db.Workspace(x.t.Context(), x.ws)
-			if err != nil {
-				x.t.Fatal(err)
-			}
-			pl.Timestamp = w.Now(x.clock())/1000 - int64(back)*3600
+			pl.Timestamp = x.workspaceNow()/1000 - int64(back)*3600
 		}
 		x.say("event %s %s %s at %d", by.ID, pl.Name, pl.Data, pl.Timestamp)
 		return x.op(ingest.Event, pl)
@@ -136,7 +187,10 @@ func (x *random) segment(slug string) int64 {
 
 // define replaces all dynamic segments. A segment mentions earlier ones only.
 func (x *random) define() {
-	pl := ingest.DefinePayload{Put: []ingest.Definition{{Kind: definition.Segments, Slug: "picked", Body: parse(x.t, `{"id":"picked","manual":true}`)}}}
+	pl := ingest.DefinePayload{Put: []ingest.Definition{
+		{Kind: definition.Segments, Slug: "picked", Body: parse(x.t, `{"id":"picked","manual":true}`)},
+		{Kind: definition.Transactionals, Slug: "receipt", Body: parse(x.t, `{"id":"receipt","from":"b@example.com","subject":"s","body":"b"}`)},
+	}}
 	n := rapid.IntRange(1, 4).Draw(x.rt, "segments")
 	for i := range n {
 		slug := fmt.Sprintf("s%d", i)
@@ -152,7 +206,7 @@ func (x *random) define() {
 }
 
 func (x *random) condition(earlier, depth int) string {
-	kinds := []string{"attribute", "age", "event", "event", "not"}
+	kinds := []string{"attribute", "age", "event", "event", "not", "message", "message"}
 	if depth > 0 {
 		kinds = append(kinds, "all", "any", "none")
 	}
@@ -173,6 +227,14 @@ func (x *random) condition(earlier, depth int) string {
 		}
 		c += x.pick("within", "", `,"within":"1h"`, `,"within":"1d"`, `,"within":"2d"`)
 		return c + x.pick("where", "", `,"where":{"all":[{"property":"kind","is":"x"}]}`) + "}"
+	case "message":
+		word := x.pick("word", "sent", "delivered", "opened", "clicked", "bounced", "failed", "suppressed", "unsubscribed")
+		c := fmt.Sprintf(`{"message":%q`, word) + x.pick("of", "", `,"transactional":"receipt"`)
+		if word == "clicked" {
+			c += x.pick("link", "", `,"link":"https://a.example"`, `,"link":["https://a.example","https://b.example"]`)
+		}
+		c += x.pick("often", "", `,"at_least":2`, `,"not_performed":true`, `,"at_most":1`)
+		return c + x.pick("within", "", `,"within":"1h"`, `,"within":"1d"`, `,"within":"2d"`) + "}"
 	case "segment":
 		slug := x.pick("slug", "picked", fmt.Sprintf("s%d", rapid.IntRange(0, earlier-1).Draw(x.rt, "earlier")))
 		return fmt.Sprintf(`{"segment":%q,"in":%v}`, slug, rapid.Bool().Draw(x.rt, "in"))
@@ -199,7 +261,7 @@ func (x *random) check() {
 		x.t.Fatal(err)
 	}
 	now := op.Received + w.Clock
-	rows, err := x.db.CurrentDefinitions(ctx, x.ws, definition.Segments)
+	rows, err := x.db.CurrentDefinitions(ctx, x.ws, "")
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -268,6 +330,9 @@ func (x *random) check() {
 func (x *random) ask() *segment.Node {
 	text := x.condition(x.put, 2)
 	n, err := segment.Parse(parse(x.t, text), "conditions")
+	if err == nil {
+		n, err = x.live.Resolve(n)
+	}
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -327,7 +392,7 @@ func (s scratch) Fact(key uint64) person.Fact {
 	spec := s.specs[key]
 	var of []event.Activity
 	for _, a := range s.history {
-		if a.Type == spec.Type && a.Name == spec.Name {
+		if name, ok := a.Chained(); ok && a.Type == spec.Type && name == spec.Name {
 			of = append(of, a)
 		}
 	}
