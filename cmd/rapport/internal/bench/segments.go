@@ -27,6 +27,7 @@ import (
 
 const (
 	eventsPerPerson = 20
+	mailsPerPerson  = 3
 	seedStep        = 5000 // people of one transaction
 	segmentRoom     = 256 << 20
 	warmAsks        = 21
@@ -38,6 +39,7 @@ var asked = []struct{ name, condition string }{
 	{"event properties", `{"event":"purchase","at_least":1,"within":"30d","where":{"property":"amount","greater":80}}`},
 	{"nested three deep", `{"any":[{"all":[{"attribute":"plan","is":"pro"},{"any":[{"attribute":"country","is":["DE","FR"]},{"attribute":"score","at_least":50}]}]},` +
 		`{"all":[{"none":[{"attribute":"newsletter","is":true}]},{"event":"viewed","at_least":5,"within":"14d"}]}]}`},
+	{"messages", `{"all":[{"message":"sent","transactional":"receipt","at_least":2,"within":"30d"},{"message":"opened","transactional":"receipt","not_performed":true,"within":"30d"}]}`},
 }
 
 // never is a condition whose events nothing counts: everybody's history is read for it.
@@ -63,7 +65,7 @@ func (x *run) segments(ctx context.Context) (err error) {
 		return err
 	}
 	var base strings.Builder
-	base.WriteString("schema: 1\nworkspace: bench\nsegments:\n")
+	base.WriteString("schema: 1\nworkspace: bench\ntransactional:\n  - {id: receipt, from: a@bench.example, subject: Receipt, body: Paid}\nsegments:\n")
 	for i, a := range asked {
 		fmt.Fprintf(&base, "  - {id: a%d, name: Asked %d, conditions: %s}\n", i, i, a.condition)
 	}
@@ -82,8 +84,10 @@ func (x *run) segments(ctx context.Context) (err error) {
 		return err
 	}
 	for range x.o.Rounds {
-		if err := x.buildSegment(ctx, e, base.String()); err != nil {
-			return fmt.Errorf("build: %w", err)
+		for _, b := range []struct{ what, condition string }{{"segment", asked[0].condition}, {"segment on messages", asked[len(asked)-1].condition}} {
+			if err := x.buildSegment(ctx, e, base.String(), b.what, b.condition); err != nil {
+				return fmt.Errorf("build: %w", err)
+			}
 		}
 	}
 	return x.sizes(ctx, e, base.String())
@@ -140,7 +144,7 @@ func (e *everybody) built(ctx context.Context) error {
 	}
 }
 
-// fill writes people with ten attributes and twenty events each, as if the engine had. It is not running meanwhile.
+// fill writes people with ten attributes, twenty events and what became of three messages each, as if the engine had. It is not running meanwhile.
 func (x *run) fill(ctx context.Context, e *everybody) error {
 	e.eng.Stop()
 	_, set, err := e.db.DefinitionSets(ctx, 1)
@@ -223,45 +227,55 @@ func (m *maker) person(c *engine.Changes, n int64) {
 		d.Attributes = append(d.Attributes, person.Attribute{Name: a.name, Value: a.v, At: m.now / 1000})
 	}
 	heads := map[string]int{}
-	prev := int64(0)
 	for i := range int64(eventsPerPerson) {
 		q := mix(n*eventsPerPerson + i + 1<<40)
-		name := pick([]string{"viewed", "viewed", "purchase", "logged_in"}, q)
 		at := m.now - int64(q>>8%(60*24*3600_000))
-		m.seq++
-		a := event.Activity{
-			Workspace: 1, Seq: m.seq, Person: d.Ordinal, Type: event.Track, Name: name, At: at, Received: at, Prev: prev,
+		m.note(c, d, heads, event.Activity{
+			Type: event.Track, Name: pick([]string{"viewed", "viewed", "purchase", "logged_in"}, q), At: at,
 			Data: value.Value(fmt.Appendf(nil, `{"amount":%d,"product":"sku-%d"}`, q>>40%100, q>>48%1000)),
-		}
-		prev = m.seq
-		chain := event.ChainName(a.Type, a.Name)
-		if k, ok := heads[chain]; ok {
-			a.PrevNamed, d.Named[k].Seq = d.Named[k].Seq, a.Seq
-		} else {
-			heads[chain] = len(d.Named)
-			d.Named = append(d.Named, person.Named{Name: chain, Seq: a.Seq})
-		}
+		})
 		if d.FirstEvent == 0 || at < d.FirstEvent {
 			d.FirstEvent = at
 		}
-		for _, f := range m.set.FactsOf(chain) {
-			if f.Matches(a.Data) {
-				k := slices.IndexFunc(d.Facts, func(have person.Fact) bool { return have.Key == f.Key })
-				if k < 0 {
-					k = len(d.Facts)
-					d.Facts = append(d.Facts, person.Fact{Key: f.Key})
-				}
-				segment.Observe(&d.Facts[k], at, f.Keep)
-			}
-		}
-		c.Activities = append(c.Activities, a)
 	}
-	d.LastActivity = m.seq
+	for i := range int64(mailsPerPerson) {
+		q := mix(n*mailsPerPerson + i + 1<<41)
+		at, metrics := m.now-int64(q>>8%(60*24*3600_000)), []string{"sent_email", "opened_email", "clicked_email"}
+		for k, name := range metrics[:1+q>>40%3] {
+			data := fmt.Appendf(nil, `{"delivery_id":"d%d-%d","transactional_message_id":%d}`, n, i, 1+q>>48%2)
+			m.note(c, d, heads, event.Activity{Type: event.Message, Name: name, At: at + int64(k)*60_000, Data: data})
+		}
+	}
 	c.PutPeople = append(c.PutPeople, d)
 	c.NewPeople = append(c.NewPeople, d.Ref)
 	for _, k := range d.Keys() {
 		c.PutKeys = append(c.PutKeys, engine.KeyRow{Key: k, Person: d.Ordinal})
 	}
+}
+
+// note appends an activity to a person's history; heads are where the document's chains are.
+func (m *maker) note(c *engine.Changes, d *person.Document, heads map[string]int, a event.Activity) {
+	m.seq++
+	a.Workspace, a.Seq, a.Person, a.Received, a.Prev, d.LastActivity = 1, m.seq, d.Ordinal, a.At, d.LastActivity, m.seq
+	name, _ := a.Chained()
+	chain := event.ChainName(a.Type, name)
+	if k, ok := heads[chain]; ok {
+		a.PrevNamed, d.Named[k].Seq = d.Named[k].Seq, a.Seq
+	} else {
+		heads[chain] = len(d.Named)
+		d.Named = append(d.Named, person.Named{Name: chain, Seq: a.Seq})
+	}
+	for _, f := range m.set.FactsOf(chain) {
+		if f.Matches(a.Data) {
+			k := slices.IndexFunc(d.Facts, func(have person.Fact) bool { return have.Key == f.Key })
+			if k < 0 {
+				k = len(d.Facts)
+				d.Facts = append(d.Facts, person.Fact{Key: f.Key})
+			}
+			segment.Observe(&d.Facts[k], a.At, f.Keep)
+		}
+	}
+	c.Activities = append(c.Activities, a)
 }
 
 // askEverybody measures each condition with nothing in memory, from columns, and by a scan alone.
@@ -273,6 +287,9 @@ func (x *run) askEverybody(ctx context.Context, e *everybody) error {
 	for _, c := range asked {
 		tree, err := segment.Parse(value.Value(c.condition), "conditions")
 		if err != nil {
+			return err
+		}
+		if tree, err = set.Resolve(tree); err != nil {
 			return err
 		}
 		q := audience.Query{Workspace: 1, Set: set, Tree: tree, Now: time.Now().UnixMilli(), Samples: 10}
@@ -332,7 +349,7 @@ func (x *run) askNever(ctx context.Context, e *everybody) error {
 }
 
 // buildSegment measures from saving a segment to its membership being complete, and the memory meanwhile.
-func (x *run) buildSegment(ctx context.Context, e *everybody, base string) error {
+func (x *run) buildSegment(ctx context.Context, e *everybody, base, what, condition string) error {
 	e.plans++
 	runtime.GC()
 	before, err := resident()
@@ -354,7 +371,7 @@ func (x *run) buildSegment(ctx context.Context, e *everybody, base string) error
 		}
 	}()
 	began := time.Now()
-	err = e.define(ctx, base+fmt.Sprintf("  - {id: built%d, name: Built %d, conditions: %s}\n", e.plans, e.plans, asked[0].condition))
+	err = e.define(ctx, base+fmt.Sprintf("  - {id: built%d, name: Built %d, conditions: %s}\n", e.plans, e.plans, condition))
 	if err == nil {
 		err = e.built(ctx)
 	}
@@ -364,8 +381,8 @@ func (x *run) buildSegment(ctx context.Context, e *everybody, base string) error
 	if err != nil {
 		return err
 	}
-	x.r.add(key{"segment saved to membership written", 0, "ms"}, ms(took))
-	x.r.add(key{"memory while a segment is built, on top", 0, "MB"}, most-before)
+	x.r.add(key{what + " saved to membership written", 0, "ms"}, ms(took))
+	x.r.add(key{"memory while a " + what + " is built, on top", 0, "MB"}, most-before)
 	return nil
 }
 
