@@ -1,0 +1,90 @@
+package store_test
+
+import (
+	"testing"
+
+	"rapport.example/internal/audience"
+	"rapport.example/internal/definition"
+	"rapport.example/internal/engine"
+	"rapport.example/internal/event"
+	"rapport.example/internal/person"
+	"rapport.example/internal/segment"
+	"rapport.example/internal/store"
+	"rapport.example/internal/store/storetest"
+	"rapport.example/internal/value"
+)
+
+// TestReadMessages asks many people for what became of messages that nothing has counted: by channel and provider it has several
+// names, and what is repeated of a message is not in its chain.
+func TestReadMessages(t *testing.T) {
+	t.Parallel()
+	const people = 3000
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		l, ctx := lease(t, db), t.Context()
+		c, seq := &engine.Changes{}, int64(0)
+		for o := uint32(1); o <= people; o++ {
+			d := &person.Document{Ref: person.Ref{Workspace: 1, Ordinal: o}, Created: 1, Gen: 1}
+			note := func(a event.Activity) {
+				seq++
+				a.Workspace, a.Seq, a.Person, a.At, a.Prev = 1, seq, o, 1000, d.LastActivity
+				d.LastActivity = seq
+				name, ok := a.Chained()
+				if !ok {
+					c.Activities = append(c.Activities, a)
+					return
+				}
+				chain := event.ChainName(a.Type, name)
+				for i := range d.Named {
+					if d.Named[i].Name == chain {
+						a.PrevNamed, d.Named[i].Seq = d.Named[i].Seq, seq
+					}
+				}
+				if a.PrevNamed == 0 {
+					d.Named = append(d.Named, person.Named{Name: chain, Seq: seq})
+				}
+				c.Activities = append(c.Activities, a)
+			}
+			note(event.Activity{Type: event.Track, Name: "opened"})
+			note(event.Activity{Type: event.Message, Name: "opened_email", Data: value.Value(`{"delivery_id":"a","campaign_id":7}`)})
+			note(event.Activity{Type: event.Message, Name: "suppressed_email", Data: value.Value(`{"delivery_id":"a"}`)})
+			note(event.Activity{Type: event.Message, Name: "dropped_email", Data: value.Value(`{"delivery_id":"a","repeated":true}`)})
+			if o%2 == 0 {
+				note(event.Activity{Type: event.Message, Name: "dropped_push", Data: value.Value(`{"delivery_id":"b"}`)})
+			}
+			if o%3 == 0 {
+				note(event.Activity{Type: event.Message, Name: "opened_push", Data: value.Value(`{"delivery_id":"b","campaign_id":7}`)})
+			}
+			c.PutPeople, c.NewPeople = append(c.PutPeople, d), append(c.NewPeople, d.Ref)
+		}
+		if err := db.Transact(ctx, l, func(tx engine.Tx) error { return tx.Write(ctx, c) }); err != nil {
+			t.Fatal(err)
+		}
+		set, err := definition.Compile(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for condition, want := range map[string]int64{
+			`{"message":"opened"}`:                                            people,
+			`{"message":"opened","campaign":"x","at_least":2}`:                people / 3,
+			`{"message":"suppressed","exactly":1}`:                            people / 2,
+			`{"message":"opened","campaign":"gone"}`:                          0,
+			`{"all":[{"message":"dropped","at_least":2},{"event":"opened"}]}`: people / 2,
+		} {
+			doc, err := value.Parse([]byte(condition))
+			if err != nil {
+				t.Fatal(err)
+			}
+			tree, err := segment.Parse(doc, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tree, err = tree.Resolve(func(of segment.Named, _ string) (int64, error) { return map[string]int64{"x": 7}[of.Campaign], nil }); err != nil {
+				t.Fatal(err)
+			}
+			got, err := audience.Read(ctx, db, audience.Query{Workspace: 1, Set: set, Tree: tree, Now: 2000})
+			if err != nil || got.Count != want || got.People != people {
+				t.Errorf("%s: %+v, %v, want %d people", condition, got, err, want)
+			}
+		}
+	})
+}
