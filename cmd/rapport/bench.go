@@ -54,7 +54,7 @@ Rows:
 
   timers   CPU of a server that has a million waiting timers and nothing to do.
 
-  segments Conditions put to everybody (ten attributes and twenty events each) in this process: cold, from columns, by a scan; building a segment; a thousand of them.
+  segments Conditions put to everybody (ten attributes, twenty events and three mails each) in this process: cold, from columns, by a scan; building a segment; a thousand of them.
 
   live     Events for 20,000 people without segments and with 200, 20 of which ask how often that very event happened lately; then 100,000 people who leave a segment by time alone within a minute, while events come in at half of the rate that is possible. Over HTTP, and the latter in this process.
 
