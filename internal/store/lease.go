@@ -127,7 +127,7 @@ func (db *DB) Transact(ctx context.Context, lease engine.Lease, fn func(engine.T
 		case epoch != lease.Epoch:
 			return fmt.Errorf("partition %d: %w", lease.Partition, engine.ErrFenced)
 		}
-		return fn(&tx{c: c, partition: int64(lease.Partition), cache: db.cacheOf(lease), eventTables: db.dialect().eventTables})
+		return fn(&tx{c: c, partition: int64(lease.Partition), cache: db.cacheOf(lease), dialect: db.dialect()})
 	})
 	if err != nil {
 		db.forget(lease.Partition, lease.Epoch)

@@ -13,7 +13,7 @@ type tx struct {
 	partition int64
 	cache     *cache // of the partition: what this transaction writes is in it at once
 
-	eventTables string // see dialect
+	dialect *dialect
 }
 
 var (

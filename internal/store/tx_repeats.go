@@ -96,7 +96,7 @@ func (t *tx) eventIDBulk(ctx context.Context, ids []engine.EventID) ([]bulk, err
 	for _, one := range byDay(sorted(ids, engine.CompareEventIDs)) {
 		day, table := one[0].Day, t.eventTable(one[0].Day)
 		if !days[day] {
-			if err := t.c.script(ctx, fmt.Sprintf(t.eventTables, table)); err != nil {
+			if err := t.c.script(ctx, fmt.Sprintf(t.dialect.eventTables, table)); err != nil {
 				return nil, fmt.Errorf("make the table of a day's event ids: %w", err)
 			}
 			if _, err := t.c.exec(ctx, `INSERT INTO event_days (partition_id, day) VALUES ($1, $2)`, t.partition, day); err != nil {

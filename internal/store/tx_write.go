@@ -24,7 +24,7 @@ func (t *tx) Write(ctx context.Context, c *engine.Changes) error {
 	blobs := encodeAll(docs)
 	var all []bulk
 	for _, part := range [...]func(*engine.Changes) []bulk{
-		workspaceBulk, keyBulk, func(*engine.Changes) []bulk { return peopleBulk(docs, blobs) }, nobodysBulk, historyBulk,
+		workspaceBulk, keyBulk, func(*engine.Changes) []bulk { return t.peopleBulk(docs, blobs) }, nobodysBulk, historyBulk,
 		journeyBulk, timerBulk, earlierBulk, dropPeopleBulk, dropArchivesBulk, deliveryBulk, buildBulk, pieceBulk, definitionBulk, formBulk, objectBulk, requestBulk, unmailableBulk, suppressBulk,
 		moveBulk, optoutBulk, dropBulk,
 	} {
@@ -102,12 +102,9 @@ func compareRefs(a, b person.Ref) int {
 	return cmp.Or(cmp.Compare(a.Workspace, b.Workspace), cmp.Compare(a.Ordinal, b.Ordinal))
 }
 
-func peopleBulk(docs []*person.Document, blobs [][]byte) []bulk {
-	rows := refSet(col(docs, func(d *person.Document) person.Ref { return d.Ref }))
-	return []bulk{{
-		`INSERT INTO people (workspace, person, doc) {rows} ON CONFLICT (workspace, person) DO UPDATE SET doc = excluded.doc`,
-		append(rows, blobs),
-	}}
+func (t *tx) peopleBulk(docs []*person.Document, blobs [][]byte) []bulk {
+	rows := t.dialect.peopleSet(col(docs, func(d *person.Document) person.Ref { return d.Ref }))
+	return []bulk{{t.dialect.putPeople, append(rows, blobs)}}
 }
 
 // encodeAll encodes into shared blocks, so that a large set does not cost an allocation per person.

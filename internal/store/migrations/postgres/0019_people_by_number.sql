@@ -1,0 +1,1 @@
+-- On SQLite people get a number as their row's key. Here (workspace, person) stays the key, by which a cluster can divide the table.
