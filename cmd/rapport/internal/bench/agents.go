@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -89,19 +90,24 @@ func (x *run) acquaint(ctx context.Context, c *child) error {
 // connections are as many as there are agents, so that none is made anew.
 var connections = &http.Transport{MaxIdleConnsPerHost: 4 * agents}
 
-// apart takes the time of the requests that tools make for their answers, for one call at a time. The request that records the call is
-// part of what a tool costs.
-type apart struct{ spent time.Duration }
+// apart takes the time of the requests that tools make for their answers, by agent, each of whom makes one call at a time and asks about
+// people of its own. The request that records the call is part of what a tool costs.
+type apart struct{ spent [agents]atomic.Int64 }
 
 // RoundTrip is part of http.RoundTripper.
 func (a *apart) RoundTrip(r *http.Request) (*http.Response, error) {
 	began := time.Now()
 	res, err := connections.RoundTrip(r)
-	if !strings.HasPrefix(r.URL.Path, "/agents/") {
-		a.spent += time.Since(began)
+	if of, ok := strings.CutPrefix(r.URL.Path, "/v1/customers/u"); ok {
+		n, wrong := strconv.Atoi(strings.TrimSuffix(of, "/attributes"))
+		err = errors.Join(err, wrong)
+		a.spent[n%agents].Add(int64(time.Since(began)))
 	}
 	return res, err
 }
+
+// subject is whom an agent asks about, of people that no other agent asks about.
+func subject(agent, n int) string { return fmt.Sprint("u", agent+agents*(n%(acquaint/agents))) }
 
 // together has so many agents do something over and over for the time of a row, each so many times a second or, with 0, as fast as it
 // goes, and answers what they told of each, in order.
@@ -171,10 +177,9 @@ func (x *run) toolCalls(ctx context.Context, c *child) error {
 	if err := c.call(ctx, http.MethodPost, "keys", map[string]any{"kind": "agent", "name": "bench", "scopes": []string{"read"}}, &secret); err != nil {
 		return err
 	}
-	who := func(agent, n int) string { return fmt.Sprint("u", (7*agent+n)%acquaint) }
 	plain, err := x.together(ctx, 0, func(ctx context.Context, agent, n int) (time.Duration, error) {
 		began := time.Now()
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.addr+"/v1/customers/"+who(agent, n)+"/attributes", http.NoBody)
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.addr+"/v1/customers/"+subject(agent, n)+"/attributes", http.NoBody)
 		if err != nil {
 			return 0, err
 		}
@@ -192,15 +197,15 @@ func (x *run) toolCalls(ctx context.Context, c *child) error {
 	x.toldAgents("API call", plain)
 
 	var local, remote [agents]*sdk.ClientSession
-	var times [agents]apart
+	var times apart
+	s, err := mcp.New(mcp.Options{
+		URL: "http://" + c.addr, Key: secret.Secret, Scopes: []string{workspace.Read}, Secret: []byte("bench"), Logger: slog.New(slog.DiscardHandler), Now: time.Now,
+		Transport: &times,
+	})
+	if err != nil {
+		return err
+	}
 	for i := range agents {
-		s, err := mcp.New(mcp.Options{
-			URL: "http://" + c.addr, Key: secret.Secret, Scopes: []string{workspace.Read}, Secret: []byte("bench"), Logger: slog.New(slog.DiscardHandler), Now: time.Now,
-			Transport: &times[i],
-		})
-		if err != nil {
-			return err
-		}
 		if local[i], err = toolsHere(ctx, s); err != nil {
 			return err
 		}
@@ -215,10 +220,10 @@ func (x *run) toolCalls(ctx context.Context, c *child) error {
 		rate float64
 	}{{"", 0}, {fmt.Sprintf(", %d calls/s each", calm), calm}} {
 		over, err := x.together(ctx, way.rate, func(ctx context.Context, agent, n int) (time.Duration, error) {
-			times[agent].spent = 0
+			times.spent[agent].Store(0)
 			began := time.Now()
-			err := used(ctx, local[agent], "get_person", map[string]any{"id": who(agent, n)})
-			return time.Since(began) - times[agent].spent, err
+			err := used(ctx, local[agent], "get_person", map[string]any{"id": subject(agent, n)})
+			return time.Since(began) - time.Duration(times.spent[agent].Load()), err
 		})
 		if err != nil {
 			return fmt.Errorf("tools in this process: %w", err)
@@ -227,7 +232,7 @@ func (x *run) toolCalls(ctx context.Context, c *child) error {
 	}
 	outside, err := x.together(ctx, 0, func(ctx context.Context, agent, n int) (time.Duration, error) {
 		began := time.Now()
-		err := used(ctx, remote[agent], "get_person", map[string]any{"id": who(agent, n)})
+		err := used(ctx, remote[agent], "get_person", map[string]any{"id": subject(agent, n)})
 		return time.Since(began), err
 	})
 	if err != nil {
