@@ -36,7 +36,7 @@ type Requests interface {
 // Once lets a request that is sent again with its Idempotency-Key have one effect. Its ops carry the key, and the engine
 // applies those of one request only: that holds over restarts and on several nodes. What this process answered is
 // remembered besides, and what was applied is looked up, so that the repeat gets the same answer and another request under the
-// same key a Conflict. A request without the header is not touched. It is safe for concurrent use.
+// same key OtherRequest. A request without the header is not touched. It is safe for concurrent use.
 type Once struct {
 	requests Requests
 	// Fresh waits, bounded, until what other processes, or this one before it was started anew, took for a workspace is
@@ -138,7 +138,7 @@ func (c *Call) claim() (*claim, error) {
 		return nil, nil
 	}
 	if known.print != n.print {
-		return nil, otherRequest()
+		return nil, OtherRequest()
 	}
 	select {
 	case <-known.done:
@@ -148,8 +148,10 @@ func (c *Call) claim() (*claim, error) {
 	}
 }
 
-func otherRequest() error {
-	return fault.New(fault.Conflict, "the Idempotency-Key was used for another request in the last 24 hours")
+// OtherRequest is the refusal of a request under a key that another one has, as the IETF's draft of the header has it: 422, since a 409
+// stands for a request that is under way, which is waited for here.
+func OtherRequest() error {
+	return WithStatus(http.StatusUnprocessableEntity, fault.New(fault.Conflict, "the Idempotency-Key was used for another request in the last 24 hours"))
 }
 
 // onceHash stands for a key of the caller's.
@@ -220,7 +222,7 @@ func (c *Call) end() {
 
 // Append makes the call's ops durable, all or none, and returns when they are. With an Idempotency-Key that was used for the
 // same request already it makes nothing durable: ops get the ids and the time, and the call the Now, of those of then, so that
-// the answer is the same. Another request under the key is a Conflict. Other errors are those of the log.
+// the answer is the same. Another request under the key is OtherRequest. Other errors are those of the log.
 func (c *Call) Append(log Appender, partition int32, ops ...ingest.Op) (ingest.Position, error) {
 	if c.once == nil || len(ops) == 0 {
 		return log.Append(c.R.Context(), partition, ops...)
@@ -243,7 +245,7 @@ func (c *Call) Append(log Appender, partition int32, ops ...ingest.Op) (ingest.P
 }
 
 // Repeated reports whether the call's request was carried out before, under its Idempotency-Key in this workspace. Another
-// request under the key is a Conflict.
+// request under the key is OtherRequest.
 func (c *Call) Repeated(workspace int64) (bool, error) {
 	if c.once == nil || c.looked {
 		return c.was != nil, nil
@@ -281,7 +283,7 @@ func (c *Call) lookUp(workspace int64) error {
 		return nil
 	}
 	if once.Print != n.print {
-		return otherRequest()
+		return OtherRequest()
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -175,7 +175,7 @@ func TestOnce(t *testing.T) {
 			}
 			r.path += "?" // the body of a delete is not read
 			for place, mux := range map[string]http.Handler{"the same server": one, "another": n.node()} {
-				if got := n.send(mux, r); got.Status != http.StatusConflict || !strings.Contains(got.Body, "Idempotency-Key was used") {
+				if got := n.send(mux, r); got.Status != http.StatusUnprocessableEntity || !strings.Contains(got.Body, "Idempotency-Key was used") {
 					t.Errorf("another %s, %s: %+v", name, place, got)
 				}
 			}
@@ -209,7 +209,7 @@ func TestOnceScopes(t *testing.T) {
 			{"first", func() {}, 200, 1},
 			{"again", func() {}, 200, 1},
 			{"another credential", func() { r.auth = otherKey }, 200, 2},
-			{"another path", func() { r.path = "/api/v1/customers/2/events" }, 409, 2},
+			{"another path", func() { r.path = "/api/v1/customers/2/events" }, 422, 2},
 			{"another key", func() { r.key = "K" }, 200, 3},
 			{"no key", func() { r.key = "" }, 200, 4},
 			{"a key that is too long", func() { r.key = strings.Repeat("k", 256) }, 400, 4},

@@ -107,7 +107,7 @@ func (s *surface) orderedBefore(c *api.Call, spec *imports.Spec) (known bool, er
 		return false, err
 	}
 	if !reflect.DeepEqual(&before, spec) {
-		return false, fault.New(fault.Conflict, "the Idempotency-Key was used for another request in the last 24 hours")
+		return false, api.OtherRequest()
 	}
 	_, p, err := imports.Read(j)
 	if err != nil {

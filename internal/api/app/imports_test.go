@@ -43,7 +43,7 @@ func TestImports(t *testing.T) {
 				`"identifier":"id","data_to_process":"all","people_to_process":"all","object_type_id":2,"error":""}}`, false},
 			{"k", things, `{"import":{"id":2,@,@,"name":"things","description":"","rows_to_import":0,"rows_imported":0,"state":"preprocessing","type":"object",` +
 				`"identifier":"id","data_to_process":"all","people_to_process":"all","object_type_id":2,"error":""}}`, true},
-			{"k", first, `{"errors":[{"detail":"the Idempotency-Key was used for another request in the last 24 hours","status":"409"}]}`, false},
+			{"k", first, `{"errors":[{"detail":"the Idempotency-Key was used for another request in the last 24 hours","status":"422"}]}`, false},
 		} {
 			w := order(c.key, c.body)
 			if diff := cmp.Diff(c.want, strings.TrimSpace(times.ReplaceAllString(w.Body.String(), "@"))); diff != "" || (w.Header().Get("Idempotent-Replayed") == "true") != c.replayed {

@@ -41,13 +41,11 @@ type site struct {
 	http   http.Handler
 	now    time.Time
 	cookie *http.Cookie
+	others []*site // nodes of the same installation
 }
 
 func newSite(t *testing.T, db *store.DB, client *http.Client) *site {
 	t.Helper()
-	s := &site{t: t, db: db, now: time.Now()}
-	now := func() time.Time { return s.now }
-	log := slog.New(slog.DiscardHandler)
 	ctx := t.Context()
 	if err := db.EnsurePartitions(ctx, 1); err != nil {
 		t.Fatal(err)
@@ -60,24 +58,39 @@ func newSite(t *testing.T, db *store.DB, client *http.Client) *site {
 			t.Fatal(err)
 		}
 	}
-	s.keys = api.NewKeys(api.KeyOptions{Store: db, Log: log})
-	if err := s.keys.Refresh(ctx); err != nil {
+	s := node(t, db, client)
+	if err := s.oauth.Add(ctx, oauth.Client{ID: "desk", Redirects: []string{redirect, "https://desk.test/cb"}}); err != nil {
+		t.Fatal(err)
+	}
+	w := s.do(http.MethodPost, "/login", url.Values{"key": {"the-admin-key"}})
+	s.cookie = w.Result().Cookies()[0]
+	return s
+}
+
+// node is a server of an installation that is there. Nodes hear from each other what became of keys.
+func node(t *testing.T, db *store.DB, client *http.Client) *site {
+	t.Helper()
+	s := &site{t: t, db: db, now: time.Now()}
+	now := func() time.Time { return s.now }
+	log := slog.New(slog.DiscardHandler)
+	s.keys = api.NewKeys(api.KeyOptions{Store: db, Log: log, Announce: func(gone []int64) error {
+		for _, other := range s.others {
+			other.keys.Heard(gone)
+		}
+		return nil
+	}})
+	if err := s.keys.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if client == nil {
 		client = &http.Client{Transport: &http.Transport{DialContext: imports.Dialer(""), DisableKeepAlives: true}}
 	}
 	s.oauth = oauth.New(oauth.Options{Store: db, Keys: s.keys, Secret: db.Secret(), Now: now, Log: log, Base: base, Fixed: true, Client: client})
-	if err := s.oauth.Add(ctx, oauth.Client{ID: "desk", Redirects: []string{redirect, "https://desk.test/cb"}}); err != nil {
-		t.Fatal(err)
-	}
 	pages := admin.New(admin.Options{Store: db, Keys: s.keys, Secret: db.Secret(), Now: now, Logger: log, BaseURL: base, OAuth: s.oauth}).Pages()
 	mux := http.NewServeMux()
 	s.oauth.Routes(mux)
 	mux.Handle("/", pages)
 	s.http = mux
-	w := s.do(http.MethodPost, "/login", url.Values{"key": {"the-admin-key"}})
-	s.cookie = w.Result().Cookies()[0]
 	return s
 }
 

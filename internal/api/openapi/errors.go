@@ -18,7 +18,7 @@ func failing(r *api.Route) []int {
 		out = append(out, http.StatusNotFound)
 	}
 	if r.Method != http.MethodGet {
-		out = append(out, http.StatusConflict)
+		out = append(out, http.StatusConflict, http.StatusUnprocessableEntity)
 	}
 	if r.MaxBody > 0 {
 		out = append(out, http.StatusRequestEntityTooLarge)
@@ -44,7 +44,8 @@ func failures(name string) object {
 		media = "application/problem+json"
 	}
 	for _, status := range []int{
-		http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusServiceUnavailable,
+		http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge,
+		http.StatusUnprocessableEntity, http.StatusServiceUnavailable,
 	} {
 		out[responseName(status)] = failure(status, media)
 	}

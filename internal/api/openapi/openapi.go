@@ -66,7 +66,7 @@ func Document(a API, version, base string) ([]byte, error) {
 			"schemas": s.made, "responses": failures(a.Name), "securitySchemes": keys(),
 			"parameters": object{"IdempotencyKey": object{
 				"name": "Idempotency-Key", "in": "header", "schema": object{"type": "string", "minLength": 1, "maxLength": 255}, "example": "order-7-paid",
-				"description": "A request sent again under its key within 24 hours has no second effect and gets the same answer; another request under it is answered 409.",
+				"description": "A request sent again under its key within 24 hours has no second effect and gets the same answer; another request under it is answered 422.",
 			}},
 		},
 	}, "", " ")
@@ -133,14 +133,25 @@ func agentic(r *api.Route) object {
 	if scope == "" && r.Auth == api.AppKey && class == "read" {
 		scope = workspace.Read
 	}
-	o := object{"class": class, "reversible": class == "read", "dry_run": false}
-	if strings.HasSuffix(r.Path, "/apply") {
-		o["dry_run"] = true
-	}
+	o := object{"class": class, "reversible": class == "read", "dry_run": takes(r.Request, "dry_run")}
 	if scope != "" {
 		o["scope"] = scope
 	}
 	return o
+}
+
+// takes tells whether a body has a member.
+func takes(body any, member string) bool {
+	t := reflect.TypeOf(body)
+	if t == nil || t.Kind() != reflect.Struct {
+		return false
+	}
+	for _, f := range reflect.VisibleFields(t) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name == member {
+			return true
+		}
+	}
+	return false
 }
 
 // keys are the kinds of keys.
