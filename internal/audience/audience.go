@@ -11,6 +11,7 @@ import (
 	"rapport.example/internal/definition"
 	"rapport.example/internal/event"
 	"rapport.example/internal/segment"
+	"rapport.example/internal/value"
 )
 
 // Source is what is read. Its methods are safe for concurrent use and do not wait for writers.
@@ -23,6 +24,11 @@ type Source interface {
 	Pick(ctx context.Context, workspace int64, people []uint32, each func(ordinal uint32, doc []byte) error) error
 	// Walk calls each with the activities of the chains that begin at these heads, newest first within each chain.
 	Walk(ctx context.Context, workspace int64, heads []int64, each func(event.Activity) error) error
+	// LastEvent is the highest sequence of an activity in the workspace, 0 if there is none.
+	LastEvent(ctx context.Context, workspace int64) (int64, error)
+	// Events calls each with people's events that are wanted, of sequences in [from, to), in any order; i is the place in wanted.
+	// data is valid during the call.
+	Events(ctx context.Context, workspace, from, to int64, wanted []Wanted, each func(i int, person uint32, at int64, data value.Value) error) error
 	// Membership is everybody who is in a segment.
 	Membership(ctx context.Context, workspace, segment int64) (*roaring.Bitmap, error)
 }

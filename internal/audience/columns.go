@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"rapport.example/internal/definition"
+	"rapport.example/internal/person"
 	"rapport.example/internal/segment"
 )
 
@@ -197,20 +198,32 @@ func (s *space) read(ctx context.Context, a *Audiences, workspace int64, set *de
 		s.blocks = append(s.blocks, s.empty())
 	}
 	specs := countedIn(set, s.specs)
-	block := func(ctx context.Context, i int) error { return s.readBlock(ctx, a, workspace, specs, fresh, i, !known) }
-	if err := block(ctx, 0); err != nil {
-		return err
-	}
-	if !a.makeRoom(s, s.blocks[0].bytes(fresh)*int64(len(s.blocks)-1)) {
-		return errNoRoom
-	}
-	g, bounded := errgroup.WithContext(ctx)
-	g.SetLimit(min(scanners, runtime.GOMAXPROCS(0)))
-	for i := 1; i < len(s.blocks); i++ {
-		g.Go(func() error { return block(bounded, i) })
-	}
-	if err := g.Wait(); err != nil {
-		return err
+	for i := 0; i < len(s.blocks); {
+		past, end, err := piecesHistory(ctx, a.src, workspace, specs, nil, i, len(s.blocks))
+		if err != nil {
+			return err
+		}
+		block := func(ctx context.Context, i int) error {
+			return s.readBlock(ctx, a, workspace, specs, past, fresh, i, !known)
+		}
+		if i == 0 {
+			if err := block(ctx, 0); err != nil {
+				return err
+			}
+			if !a.makeRoom(s, s.blocks[0].bytes(fresh)*int64(len(s.blocks)-1)) {
+				return errNoRoom
+			}
+			i++
+		}
+		g, bounded := errgroup.WithContext(ctx)
+		g.SetLimit(min(scanners, runtime.GOMAXPROCS(0)))
+		for ; i < end; i++ {
+			piece := i
+			g.Go(func() error { return block(bounded, piece) })
+		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
 	}
 	if !a.makeRoom(s, 0) {
 		return errNoRoom
@@ -218,13 +231,13 @@ func (s *space) read(ctx context.Context, a *Audiences, workspace int64, set *de
 	return nil
 }
 
-func (s *space) readBlock(ctx context.Context, a *Audiences, workspace int64, specs []counted, fresh []columnKey, i int, first bool) error {
+func (s *space) readBlock(ctx context.Context, a *Audiences, workspace int64, specs []counted, past *history, fresh []columnKey, i int, first bool) error {
 	b, vectors, n := s.blocks[i], make([]vector, len(fresh)), 0
 	for j, k := range fresh {
 		vectors[j] = k.make()
 	}
 	var there words
-	err := scanRange(ctx, a.src, workspace, specs, nil, uint32(i)<<pieceBits, uint32(i+1)<<pieceBits, func(p *Person) error {
+	err := scanRange(ctx, a.src, workspace, specs, past, nil, uint32(i)<<pieceBits, uint32(i+1)<<pieceBits, func(p *Person) error {
 		slot := uint16(p.Ordinal() & (slots - 1)) //nolint:gosec // masked
 		there.put(slot, true)
 		for _, v := range vectors {
@@ -320,7 +333,7 @@ func (s *space) drop() {
 // pick is Scan for single people.
 func pick(ctx context.Context, src Source, workspace int64, specs []counted, people []uint32, each func(*Person) error) error {
 	for chunk := range slices.Chunk(people, lateStep) {
-		s := scan{src: src, workspace: workspace, specs: specs, each: each}
+		s := scan{src: src, workspace: workspace, specs: specs, facts: map[uint64]person.Fact{}, each: each}
 		if err := src.Pick(ctx, workspace, chunk, s.document); err != nil {
 			return err
 		}

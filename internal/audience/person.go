@@ -35,7 +35,7 @@ func (p *Person) Due() int64 { return p.view.Due() }
 func (p *Person) Recounted() []person.Fact {
 	out := make([]person.Fact, 0, len(p.rebuilt))
 	for key, f := range p.rebuilt {
-		f.Key = key
+		f.Key, f.Newest = key, slices.Clone(f.Newest)
 		out = append(out, f)
 	}
 	slices.SortFunc(out, func(a, b person.Fact) int { return cmp.Compare(a.Key, b.Key) })

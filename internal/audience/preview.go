@@ -27,23 +27,28 @@ func Read(ctx context.Context, src Source, q Query) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	lines := lay(q.Tree)
+	lines, specs := lay(q.Tree), countedOf(q.Set, trees)
 	parts := make([]part, last>>pieceBits+1)
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(min(scanners, runtime.GOMAXPROCS(0)))
-	for i := range parts {
-		from := uint32(i) << pieceBits
-		g.Go(func() error {
-			p := &parts[i]
-			p.members, p.lines = roaring.New(), make([]Line, len(lines))
-			return Scan(ctx, src, q.Workspace, q.Set, trees, members, from, min(from+1<<pieceBits-1, last)+1, func(who *Person) error {
-				p.count(lines, who, q.Now)
-				return nil
+	for i := 0; i < len(parts); {
+		past, end, err := piecesHistory(ctx, src, q.Workspace, specs, afterOf(lines, q.Now), i, len(parts))
+		if err != nil {
+			return nil, err
+		}
+		g, ctx := errgroup.WithContext(ctx)
+		g.SetLimit(min(scanners, runtime.GOMAXPROCS(0)))
+		for ; i < end; i++ {
+			from, p := uint32(i)<<pieceBits, &parts[i] //nolint:gosec // ordinals
+			g.Go(func() error {
+				p.members, p.lines = roaring.New(), make([]Line, len(lines))
+				return scanRange(ctx, src, q.Workspace, specs, past, members, from, min(from+1<<pieceBits-1, last)+1, func(who *Person) error {
+					p.count(lines, who, q.Now)
+					return nil
+				})
 			})
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
+		}
+		if err := g.Wait(); err != nil {
+			return nil, err
+		}
 	}
 	return gather(parts, q.Samples), nil
 }

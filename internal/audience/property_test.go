@@ -73,6 +73,32 @@ func (c *crowd) Walk(_ context.Context, _ int64, heads []int64, each func(event.
 	return nil
 }
 
+func (c *crowd) LastEvent(context.Context, int64) (int64, error) { return int64(len(c.rows)), nil }
+
+func (c *crowd) Events(_ context.Context, _, from, to int64, wanted []Wanted, each func(int, uint32, int64, value.Value) error) error {
+	for i := len(c.rows); i > 0; i-- {
+		a := &c.rows[i-1]
+		if a.Seq < from || a.Seq >= to || c.people[a.Person] == nil || !slices.Contains(seqs(c.history[a.Person]), a.Seq) {
+			continue
+		}
+		for j, w := range wanted {
+			if w.Chain == event.ChainName(a.Type, a.Name) && a.At > w.After {
+				if err := each(j, a.Person, a.At, a.Data); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func seqs(history []event.Activity) (out []int64) {
+	for _, a := range history {
+		out = append(out, a.Seq)
+	}
+	return out
+}
+
 func (c *crowd) Membership(_ context.Context, _, segment int64) (*roaring.Bitmap, error) {
 	return c.segments[segment].Clone(), nil
 }
@@ -236,6 +262,7 @@ func (c *crowd) check(t *rapid.T, a *Audiences, set *definition.Set) {
 	for name, ask := range map[string]func() (*Answer, error){
 		"columns": func() (*Answer, error) { return a.Ask(context.Background(), q) },
 		"scan":    func() (*Answer, error) { return Read(context.Background(), c, q) },
+		"history": func() (*Answer, error) { return c.counted(q) },
 	} {
 		got, err := ask()
 		if err != nil {
@@ -248,6 +275,25 @@ func (c *crowd) check(t *rapid.T, a *Audiences, set *definition.Set) {
 			t.Fatalf("%s of %s: samples %v of %v", name, text, got.Samples, want.Members)
 		}
 	}
+}
+
+// counted is Read with everybody's events counted first, however few they are.
+func (c *crowd) counted(q Query) (*Answer, error) {
+	ctx, lines, specs := context.Background(), lay(q.Tree), countedOf(q.Set, []*segment.Node{q.Tree})
+	members, err := membersOf(ctx, c, q.Workspace, q.Set, []*segment.Node{q.Tree})
+	if err != nil {
+		return nil, err
+	}
+	past := newHistory(specs, afterOf(lines, q.Now), 0, 3<<pieceBits)
+	if err := past.read(ctx, c, q.Workspace, int64(len(c.rows))); err != nil {
+		return nil, err
+	}
+	p := part{members: roaring.New(), lines: make([]Line, len(lines))}
+	err = scanRange(ctx, c, q.Workspace, specs, past, members, 0, 3<<pieceBits, func(who *Person) error {
+		p.count(lines, who, q.Now)
+		return nil
+	})
+	return gather([]part{p}, q.Samples), err
 }
 
 // naive asks every person for every line.

@@ -20,17 +20,28 @@ import (
 func Scan(ctx context.Context, src Source, workspace int64, set *definition.Set, trees []*segment.Node, members map[string]*roaring.Bitmap,
 	from, to uint32, each func(*Person) error,
 ) error {
-	return scanRange(ctx, src, workspace, countedOf(set, trees), members, from, to, each)
+	return scanRange(ctx, src, workspace, countedOf(set, trees), nil, members, from, to, each)
 }
 
-// Recount shows those people with ordinals in [from, to) whose documents have not counted every event condition of the set: their
-// Recounted says the rest.
-func Recount(ctx context.Context, src Source, workspace int64, set *definition.Set, from, to uint32, each func(*Person) error) error {
-	specs := map[uint64]segment.FactSpec{}
+// Recount shows those people with ordinals from from on whose documents have not counted every event condition of the set: their
+// Recounted says the rest. It ends at next, which is to or, to need no more than a bounded amount of memory, before it.
+func Recount(ctx context.Context, src Source, workspace int64, set *definition.Set, from, to uint32, each func(*Person) error) (next uint32, err error) {
+	facts := map[uint64]segment.FactSpec{}
 	for key, f := range set.Facts() {
-		specs[key] = f.FactSpec
+		facts[key] = f.FactSpec
 	}
-	return scanRange(ctx, src, workspace, countedIn(set, specs), nil, from, to, func(p *Person) error {
+	specs := countedIn(set, facts)
+	next = min(to, from+recountPeople)
+	past, err := readHistory(ctx, src, workspace, specs, nil, from, next)
+	if err != nil {
+		return from, err
+	}
+	if past != nil {
+		next = past.to
+	} else {
+		next = min(to, from+walkPeople)
+	}
+	return next, scanRange(ctx, src, workspace, specs, past, nil, from, next, func(p *Person) error {
 		if p.rebuilt == nil {
 			return nil
 		}
@@ -38,8 +49,17 @@ func Recount(ctx context.Context, src Source, workspace int64, set *definition.S
 	})
 }
 
-func scanRange(ctx context.Context, src Source, workspace int64, specs []counted, members map[string]*roaring.Bitmap, from, to uint32, each func(*Person) error) error {
-	s := scan{src: src, workspace: workspace, specs: specs, each: each, p: Person{members: members}}
+// How many people Recount looks at in one go at most, if it reads everybody's events for them and if it follows their chains.
+const (
+	recountPeople = 1 << 18
+	walkPeople    = 1 << 13
+)
+
+// scanRange is Scan with what was counted of the history, if any was.
+func scanRange(ctx context.Context, src Source, workspace int64, specs []counted, past *history, members map[string]*roaring.Bitmap,
+	from, to uint32, each func(*Person) error,
+) error {
+	s := scan{src: src, workspace: workspace, specs: specs, past: past, facts: map[uint64]person.Fact{}, each: each, p: Person{members: members}}
 	for from < to {
 		next := to
 		err := src.Documents(ctx, workspace, from, to, func(ordinal uint32, doc []byte) error {
@@ -76,6 +96,8 @@ type scan struct {
 	src       Source
 	workspace int64
 	specs     []counted
+	past      *history               // may be nil
+	facts     map[uint64]person.Fact // of the person at hand, from past
 	each      func(*Person) error
 	p         Person
 	late      []late
@@ -92,10 +114,16 @@ func (s *scan) document(ordinal uint32, doc []byte) error {
 	if err := s.p.view.Reset(person.Ref{Workspace: s.workspace, Ordinal: ordinal}, doc); err != nil {
 		return err
 	}
+	s.p.rebuilt = nil
+	clear(s.facts)
 	for i := range s.specs {
-		if s.specs[i].missing(&s.p.view) {
-			s.late, s.held = append(s.late, late{ordinal, bytes.Clone(doc)}), s.held+len(doc)
-			return nil
+		if c := &s.specs[i]; c.missing(&s.p.view) {
+			f, known := s.past.fact(c.Key, ordinal)
+			if !known {
+				s.late, s.held = append(s.late, late{ordinal, bytes.Clone(doc)}), s.held+len(doc)
+				return nil
+			}
+			s.facts[c.Key], s.p.rebuilt = f, s.facts
 		}
 	}
 	return s.each(&s.p)

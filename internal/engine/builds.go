@@ -105,11 +105,8 @@ type recounted struct {
 	facts  []person.Fact
 }
 
-// How many people one job looks at: documents with their history take more memory.
-const (
-	countRange = 1 << 13
-	askRange   = 1 << pieceBits
-)
+// askRange is how many people one job evaluates. How many one counts the history of, audience.Recount says.
+const askRange = 1 << pieceBits
 
 // build gives builds their turn. While frames come in it takes a quarter of the writer's time at most.
 func (p *partition) build(ctx context.Context) error {
@@ -175,11 +172,10 @@ func (p *partition) startJob(ctx context.Context, t *tenant) error {
 		workspace: t.ID, gen: t.buildGen(), defined: t.Gen, counting: phase == definition.CountEvents, from: uint32(t.Sweep), //nolint:gosec // ordinals
 		touched: roaring.New(), done: make(chan struct{}), members: map[int64]*roaring.Bitmap{},
 	}
-	size := uint32(askRange)
-	if j.counting {
-		size = countRange
+	j.to = uint32(t.SweepEnd) //nolint:gosec // ordinals
+	if !j.counting {
+		j.to = min(j.to, (j.from/askRange+1)*askRange)
 	}
-	j.to = uint32(min(t.SweepEnd, int64(j.from/size+1)*int64(size))) //nolint:gosec // ordinals
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	j.cancel = cancel
 	p.job = j

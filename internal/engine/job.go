@@ -16,6 +16,9 @@ import (
 
 // run looks at the job's people as they are stored now.
 func (j *job) run(ctx context.Context, src audience.Source, set *definition.Set, now int64) error {
+	if j.counting {
+		return j.count(ctx, src, set)
+	}
 	var segments []*definition.Segment
 	var trees []*segment.Node
 	for _, seg := range set.Segments() {
@@ -44,9 +47,6 @@ func (j *job) run(ctx context.Context, src audience.Source, set *definition.Set,
 			h.members[k] = roaring.New()
 		}
 		g.Go(func() error {
-			if j.counting {
-				return audience.Recount(ctx, src, j.workspace, set, from, to, h.recounted)
-			}
 			return audience.Scan(ctx, src, j.workspace, set, trees, members, from, to, h.look)
 		})
 	}
@@ -60,12 +60,22 @@ func (j *job) run(ctx context.Context, src audience.Source, set *definition.Set,
 			}
 			j.members[seg.ID].Or(h.members[k])
 		}
-		j.facts = append(j.facts, h.facts...)
 		j.moments = append(j.moments, h.moments...)
 	}
-	slices.SortFunc(j.facts, func(a, b recounted) int { return cmp.Compare(a.person, b.person) })
 	slices.SortFunc(j.moments, func(a, b timer.Timer) int { return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.Person, b.Person)) })
 	return nil
+}
+
+// count counts what documents have not counted, and says up to whom.
+func (j *job) count(ctx context.Context, src audience.Source, set *definition.Set) (err error) {
+	j.to, err = audience.Recount(ctx, src, j.workspace, set, j.from, j.to, func(p *audience.Person) error {
+		if p.Gen() < j.gen {
+			j.facts = append(j.facts, recounted{p.Ordinal(), p.Recounted()})
+		}
+		return nil
+	})
+	slices.SortFunc(j.facts, func(a, b recounted) int { return cmp.Compare(a.person, b.person) })
+	return err
 }
 
 // membersOf reads the segments that those which are built refer to, but for these themselves.
@@ -96,15 +106,7 @@ type half struct {
 	in       map[string]bool // of these, whether the person at hand is in them
 
 	members []*roaring.Bitmap
-	facts   []recounted
 	moments []timer.Timer
-}
-
-func (h *half) recounted(p *audience.Person) error {
-	if p.Gen() < h.job.gen {
-		h.facts = append(h.facts, recounted{p.Ordinal(), p.Recounted()})
-	}
-	return nil
 }
 
 func (h *half) look(p *audience.Person) error {

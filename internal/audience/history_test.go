@@ -1,0 +1,68 @@
+package audience
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"rapport.example/internal/event"
+	"rapport.example/internal/person"
+	"rapport.example/internal/segment"
+)
+
+// many is a crowd of n people who have so many events each.
+func many(n uint32, events int) *crowd {
+	c := &crowd{people: map[uint32]*person.Document{}, history: map[uint32][]event.Activity{}}
+	for i := range events {
+		for o := uint32(1); o <= n; o++ {
+			if i == 0 {
+				c.people[o] = &person.Document{Ref: person.Ref{Workspace: 1, Ordinal: o}, Named: []person.Named{{Name: event.ChainName(event.Track, "a")}}}
+			}
+			head := &c.people[o].Named[0].Seq
+			a := event.Activity{Person: o, Seq: int64(len(c.rows) + 1), Type: event.Track, Name: "a", At: epoch + int64(i), PrevNamed: *head}
+			*head = a.Seq
+			c.rows, c.history[o] = append(c.rows, a), append(c.history[o], a)
+		}
+	}
+	return c
+}
+
+// TestHistoryIsBounded counts in parts what does not fit into memory at once.
+func TestHistoryIsBounded(t *testing.T) {
+	t.Parallel()
+	c := many(3000, 3)
+	spec := counted{FactSpec: segment.FactSpec{Type: event.Track, Name: "a", Key: 7, Keep: 2}, chain: event.ChainName(event.Track, "a"), born: -1}
+	h := newHistory([]counted{spec}, nil, 1, 3001)
+	h.room = 50_000
+	if err := h.read(context.Background(), c, 1, int64(len(c.rows))); !errors.Is(err, errRoom) {
+		t.Fatalf("counting more than there is room for: %v, want %v", err, errRoom)
+	}
+	h, err := readHistory(context.Background(), c, 1, []counted{spec}, nil, 1, 3001)
+	if err != nil || h == nil {
+		t.Fatalf("readHistory = %v, %v, want everybody's events read", h, err)
+	}
+	for o := range c.people {
+		if f, ok := h.fact(7, o); !ok || f.Count != 3 || f.First != epoch || len(f.Newest) != 2 || f.Newest[0] != epoch+2 {
+			t.Fatalf("fact of %d = %+v, %v", o, f, ok)
+		}
+	}
+}
+
+// TestHistoryIsChosen: few people's chains are followed, many people's events are read.
+func TestHistoryIsChosen(t *testing.T) {
+	t.Parallel()
+	c := many(3000, 3)
+	spec := counted{FactSpec: segment.FactSpec{Type: event.Track, Name: "a", Key: 7}, chain: event.ChainName(event.Track, "a"), born: -1}
+	for _, tt := range []struct {
+		last int64
+		want bool
+	}{{9000, true}, {9000 * walkCost, true}, {9001*walkCost + 1000, false}} {
+		use, err := worthwhile(context.Background(), c, 1, []counted{spec}, 1, 3001, tt.last)
+		if err != nil || (len(use) > 0) != tt.want {
+			t.Errorf("worthwhile with %d activities = %v, %v, want %v", tt.last, use, err, tt.want)
+		}
+	}
+	if use, err := worthwhile(context.Background(), c, 1, []counted{spec}, 1, 500, 9000); err != nil || len(use) > 0 {
+		t.Errorf("worthwhile for 500 people = %v, %v, want none", use, err)
+	}
+}
