@@ -202,7 +202,7 @@ func newHistory(specs []counted, after map[uint64]int64, from, to uint32) *histo
 func (h *history) read(ctx context.Context, src Source, workspace, last int64) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(min(scanners, runtime.GOMAXPROCS(0)))
-	for from := int64(1); from <= last && ctx.Err() == nil; from += eventStep {
+	for from := int64(0); from <= last && ctx.Err() == nil; from += eventStep {
 		g.Go(func() error {
 			return src.Events(ctx, workspace, from, min(from+eventStep, last+1), h.wanted, h.count)
 		})

@@ -30,6 +30,7 @@ type partition struct {
 	rest    time.Time          // until then builds leave the writer to frames
 	retry   time.Time          // until then no build is tried, because one could not read
 	trims   []trimMark
+	packs   time.Time // until then no events are packed
 	expires time.Time // when old rows are looked at next
 	last    int       // ops of the last transaction of frames
 }
@@ -48,6 +49,7 @@ type tenant struct {
 	logNow   int64            // newest moment that was decided upon, workspace clock; never goes back
 	timer    int64            // no timer is due before this, workspace clock; 0 = there is none
 	tallied  int64            // the hour at which segments were counted last, workspace clock; 0 = not known
+	packed   int64            // activities below this sequence are packed, but for those whose people have gone
 	queued   int64            // no delivery is due before this, real time; 0 = none is queued
 }
 
@@ -201,6 +203,9 @@ func (p *partition) idle() time.Duration {
 		case t.Sweep != 0:
 			wait = min(wait, 2*time.Millisecond)
 		}
+		if t.unpacked() > 0 {
+			wait = min(wait, p.packs.Sub(now))
+		}
 	}
 	return max(wait, 100*time.Microsecond)
 }
@@ -218,7 +223,7 @@ func (p *partition) turn(ctx context.Context, frames []ingest.Frame) ([]ingest.F
 			return frames, err
 		}
 	}
-	for _, lane := range [...]func(context.Context) error{p.claim, p.runTimers, p.build, p.beginning, p.tally, p.expire, p.trim} {
+	for _, lane := range [...]func(context.Context) error{p.claim, p.runTimers, p.build, p.beginning, p.tally, p.pack, p.expire, p.trim} {
 		if err := lane(ctx); err != nil {
 			return nil, err
 		}

@@ -107,6 +107,9 @@ type Tx interface {
 	// Tally notes how many people are in each of a workspace's segments where that is another number than the last that was noted,
 	// as of at, and forgets what was noted for moments before.
 	Tally(ctx context.Context, workspace, at, before int64) error
+	// PackEvents packs the first whole EventPiece of a workspace's activities from the sequence from on that is not packed, if there is
+	// one up to the activity last, and answers from which sequence on some are not. Deleting a person unpacks what is packed with them.
+	PackEvents(ctx context.Context, workspace, from, last int64) (next int64, err error)
 	// Pieces reads pieces of segment bitmaps; missing ones are absent from the result.
 	Pieces(ctx context.Context, keys []PieceKey) (map[PieceKey][]byte, error)
 

@@ -14,6 +14,11 @@ func (p *partition) touch(c *Changes) {
 			}
 		}
 	}
+	for _, d := range c.DropPeople { // pieces of their events go with them
+		if t := p.tenants[d.Workspace]; t != nil {
+			t.packed = 0
+		}
+	}
 	if p.e.o.People == nil {
 		return
 	}

@@ -8,7 +8,6 @@ import (
 
 	"rapport.example/internal/audience"
 	"rapport.example/internal/event"
-	"rapport.example/internal/value"
 )
 
 var _ audience.Source = (*DB)(nil)
@@ -56,34 +55,6 @@ func (db *DB) Walk(ctx context.Context, ws int64, heads []int64, each func(event
 			return err
 		}
 		return each(a)
-	})
-}
-
-// LastEvent is part of audience.Source.
-func (db *DB) LastEvent(ctx context.Context, ws int64) (int64, error) {
-	return db.newest(ctx, "activities", "seq", ws, 0)
-}
-
-// Events is part of audience.Source.
-func (db *DB) Events(ctx context.Context, ws, from, to int64, wanted []audience.Wanted, each func(i int, person uint32, at int64, data value.Value) error) error {
-	const sql = `SELECT person, type, name, at, data FROM activities WHERE workspace = $1 AND seq >= $2 AND seq < $3 AND person <> 0 AND type IN (1, 2, 3)`
-	places := make(map[string]int, len(wanted))
-	for i, w := range wanted {
-		places[w.Chain] = i
-	}
-	var who, typ, at int64
-	var name string
-	var data []byte
-	chain := make([]byte, 0, 1+event.MaxName)
-	return db.queryRows(ctx, sql, []any{ws, from, to}, func(r row) error {
-		if err := r.Scan(&who, &typ, &name, &at, &data); err != nil {
-			return err
-		}
-		chain = append(append(chain[:0], byte(typ)), name...)
-		if i, ok := places[string(chain)]; ok && at > wanted[i].After {
-			return each(i, uint32(who), at, data)
-		}
-		return nil
 	})
 }
 

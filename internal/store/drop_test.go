@@ -53,6 +53,9 @@ func TestDropPersonReallyDeletes(t *testing.T) {
 		const gone, stays = "gone-person@example.com", "staying-person@example.com"
 		populate(t, db, l, 1, gone)
 		populate(t, db, l, 2, stays)
+		if next, err := packEvents(t, db, l, 1, engine.EventPiece); err != nil || next != engine.EventPiece {
+			t.Fatalf("PackEvents = %d, %v", next, err)
+		}
 		// In the same transaction as the deletion: a last event, a delivery, and the note that says that somebody was deleted.
 		late := fullDelivery(99)
 		late.Person, late.Recipient, late.Data = 1, gone, nil
@@ -67,7 +70,7 @@ func TestDropPersonReallyDeletes(t *testing.T) {
 			"people": 1, "identifiers": 1, "activities": 3, "decisions": 2, "journeys": 1, "timers": 2, "mailbox": 1,
 			"activities WHERE person = 2": 2, "decisions WHERE person = 2": 2, "deliveries": 3, "deliveries WHERE person = 2": 1,
 			"deliveries WHERE person = 0 AND recipient = '' AND subject = '' AND reason = '' AND data IS NULL": 2,
-			"mailbox WHERE person = 2": 1,
+			"mailbox WHERE person = 2": 1, "event_pieces": 0,
 		} {
 			if got := count(t, db, table); got != want {
 				t.Errorf("%d rows in %s, want %d", got, table, want)

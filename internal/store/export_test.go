@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"slices"
 
+	"rapport.example/internal/audience"
+	"rapport.example/internal/event"
 	"rapport.example/internal/filter"
 	"rapport.example/internal/object"
 	"rapport.example/internal/person"
+	"rapport.example/internal/value"
 )
 
 // What the tests reach for inside.
@@ -119,4 +123,22 @@ func (db *DB) SearchWithin(ctx context.Context, ws int64, f *filter.Filter, afte
 // SearchObjectsWithin is SearchObjects with pages of at most so many objects looked at, and bytes of their attributes.
 func (db *DB) SearchObjectsWithin(ctx context.Context, ws, typ int64, f *filter.Filter, after string, limit, objects, bytes int) ([]object.Object, string, error) {
 	return db.searchObjects(ctx, ws, typ, f, after, limit, searchBounds{people: objects, bytes: bytes})
+}
+
+// EncodeEvents is a piece of events, by chain in the order of the first of each.
+func EncodeEvents(list []event.Activity) []byte {
+	var p eventPacker
+	for _, a := range list {
+		p.add([]byte(event.ChainName(a.Type, a.Name)), a.Person, a.At, a.Data)
+	}
+	return p.encode()
+}
+
+// DecodeEvents shows the events of one chain.
+func DecodeEvents(piece []byte, chain string, each func(person uint32, at int64, data value.Value) error) error {
+	r := eventReader{
+		places: map[string]int{chain: 0}, wanted: []audience.Wanted{{Chain: chain, After: math.MinInt64}},
+		each: func(_ int, person uint32, at int64, data value.Value) error { return each(person, at, data) },
+	}
+	return r.read(piece)
 }

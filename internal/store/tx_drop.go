@@ -15,6 +15,14 @@ const (
 			WHERE w.prev <> 0 AND a.workspace = w.workspace AND a.seq = w.prev AND a.seq < w.seq
 		)
 		SELECT workspace, seq FROM w)`
+	dropEventPieces = `DELETE FROM event_pieces WHERE (workspace, piece) IN (
+		WITH RECURSIVE k (workspace, seq) AS ({rows}), w (workspace, seq, prev) AS (
+			SELECT a.workspace, a.seq, a.prev FROM k CROSS JOIN activities a WHERE a.workspace = k.workspace AND a.seq = k.seq
+			UNION ALL
+			SELECT a.workspace, a.seq, a.prev FROM w CROSS JOIN activities a
+			WHERE w.prev <> 0 AND a.workspace = w.workspace AND a.seq = w.prev AND a.seq < w.seq
+		)
+		SELECT workspace, seq / 4096 FROM w)`
 	dropDecisions = `DELETE FROM decisions WHERE (workspace, seq) IN (
 		WITH RECURSIVE k (workspace, seq) AS ({rows}), w (workspace, seq, prev) AS (
 			SELECT d.workspace, d.seq, d.prev FROM k CROSS JOIN decisions d WHERE d.workspace = k.workspace AND d.seq = k.seq
@@ -58,9 +66,11 @@ func dropArchivesBulk(c *engine.Changes) []bulk {
 // dropBulk deletes everything that is deleted people's but their documents, their archives and their identifiers, which are DropKeys.
 func dropBulk(c *engine.Changes) []bulk {
 	refs := refSet(col(c.DropPeople, func(d engine.DropPerson) person.Ref { return d.Ref }))
+	heads := set{refs[0], col(c.DropPeople, func(d engine.DropPerson) int64 { return d.LastActivity })}
 	return []bulk{
 		{`DELETE FROM optouts WHERE (workspace, person) IN ({rows})`, refs},
-		{dropActivities, set{refs[0], col(c.DropPeople, func(d engine.DropPerson) int64 { return d.LastActivity })}},
+		{dropEventPieces, heads},
+		{dropActivities, heads},
 		{dropDecisions, set{refs[0], col(c.DropPeople, func(d engine.DropPerson) int64 { return d.LastDecision })}},
 		{`DELETE FROM timers WHERE (workspace, person) IN ({rows})`, refs},
 		{`DELETE FROM journeys WHERE (workspace, person) IN ({rows})`, refs},
