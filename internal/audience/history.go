@@ -139,7 +139,8 @@ func worthwhile(ctx context.Context, src Source, workspace int64, specs []counte
 			}
 			seen++
 			for j := range specs {
-				if c := &specs[j]; c.missing(&v) {
+				// Source.Events knows no others.
+				if c := &specs[j]; (c.Type == event.Track || c.Type == event.Page || c.Type == event.Screen) && c.missing(&v) {
 					heads = append(heads, v.Head(c.chain))
 					if !slices.ContainsFunc(use, func(u counted) bool { return u.Key == c.Key }) {
 						use = append(use, *c)
