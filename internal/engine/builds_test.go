@@ -269,8 +269,9 @@ func (c *dying) crashed() bool {
 	return c.dead
 }
 
-// TestBuildsSurviveCrashes kills the process at every transaction of a build and of an edit, before it and after its commit. After the
-// restart the build goes on to its end; everybody is where their whole history says, and nobody has begun a campaign twice or wrongly.
+// TestBuildsSurviveCrashes kills the process at every transaction of an edit of a segment that another one refers to and campaigns begin
+// with, before it and after its commit. Until the new membership takes its place the old one answers, also after the restart; then
+// everybody is where their whole history says, and nobody has begun a campaign twice or wrongly.
 func TestBuildsSurviveCrashes(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
@@ -291,13 +292,14 @@ func TestBuildsSurviveCrashes(t *testing.T) {
 // crash runs a workspace's life with a crash at the n-th transaction of its build, and reports whether it was over before.
 func (w *world) crash(n int, committed bool) (over bool) {
 	w.t.Helper()
+	const dependent = "  - {id: pronews, name: For pros, state: running, trigger: {enters_segment: pros}, frequency: every_time, workflow: [{id: wait, delay: 1d}]}\n"
 	ws, err := w.db.CreateWorkspace(w.t.Context(), "", 0)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.ws = ws.ID
 	w.crowd()
-	w.apply(buildFile(oneBought))
+	w.apply(buildFile(oneBought) + dependent)
 	w.quiet("the first build")
 	w.eng.Stop()
 	c := &dying{DB: w.db, left: -1}
@@ -305,36 +307,67 @@ func (w *world) crash(n int, committed bool) (over bool) {
 	w.start()
 	w.do(w.event("x1", "other"))
 	c.crashAt(n, committed)
-	doc, err := definition.ParseFile("test.yaml", []byte(buildFile(seenTwice)))
+	doc, err := definition.ParseFile("test.yaml", []byte(buildFile(seenTwice)+dependent))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	plan := definition.Diff(nil, doc, false)
+	where := fmt.Sprintf("crash at transaction %d, committed %v", n, committed)
 	w.log.append(w.op(ingest.Define, plan.Payload()))
-	last := w.log.append(w.event("s1", "seen"), w.event("b0", "purchase"))
+	last := w.log.append(w.event("s1", "seen"), w.event("b0", "purchase"), w.event("x2", "seen"), w.event("x2", "seen"))
 	w.eventually("a crash, or the end", func() bool {
+		w.oldOrNew(where)
 		at, ok := w.eng.Applied(0)
 		return c.crashed() || ok && at >= last && w.settled()
 	})
 	over = !c.crashed()
 	w.eng.Stop()
+	w.oldOrNew(where)
 	w.store = w.db
 	w.start()
-	w.wait(last)
-	w.quiet("the build after the restart")
-	where := fmt.Sprintf("crash at transaction %d, committed %v", n, committed)
-	for slug, want := range map[string][]string{"buyers": {"b2", "s1", "s2"}, "pros": {"b2", "s2"}} {
+	w.eventually("the build after the restart", func() bool {
+		w.oldOrNew(where)
+		at, ok := w.eng.Applied(0)
+		return ok && at >= last && w.settled()
+	})
+	for slug, want := range map[string][]string{"buyers": {"b2", "s1", "s2", "x2"}, "pros": {"b2", "s2", "x2"}} {
 		if diff := cmp.Diff(want, w.in(slug)); diff != "" {
 			w.t.Errorf("%s: %s (-want +got):\n%s", where, slug, diff)
 		}
 	}
 	w.sameAsScan(where)
-	for id, want := range map[string]int{"b1": 1, "b2": 1, "s1": 1, "s2": 1, "x2": 0, "x1": 0} {
-		if got := w.begun(id); got["everyone"] != want || id != "s1" && got["news"] > 0 || id == "s1" && got["news"] != 1 {
-			w.t.Errorf("%s: campaigns of %s = %v", where, id, got)
+	for id, want := range map[string]map[string]int{
+		"b1": {"everyone": 1}, "b2": {"everyone": 1}, "s2": {"everyone": 1}, "x1": {},
+		"s1": {"everyone": 1, "news": 1}, "x2": {"everyone": 1, "news": 1, "pronews": 1}, // have entered since
+	} {
+		if diff := cmp.Diff(want, w.begun(id)); diff != "" {
+			w.t.Errorf("%s: campaigns of %s (-want +got):\n%s", where, id, diff)
 		}
 	}
 	return over
+}
+
+// oldOrNew holds what answers while a segment and its dependent are edited to be the old membership of both or the new one of both.
+func (w *world) oldOrNew(where string) {
+	w.t.Helper()
+	answers := func() (in [2]string, building bool) {
+		builds, err := w.db.SegmentBuilds(w.t.Context(), w.ws)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, b := range builds {
+			building = building || b.State != definition.Finished
+		}
+		return [2]string{fmt.Sprint(w.in("buyers")), fmt.Sprint(w.in("pros"))}, building
+	}
+	got, building := answers()
+	if again, still := answers(); again != got || building != still { // it changed between two questions
+		return
+	}
+	old := got[1] == "[b2]" && (got[0] == "[b1 b2]" || got[0] == "[b0 b1 b2]")
+	if isNew := got[1] == "[b2 s2]" && (got[0] == "[b2 s2]" || got[0] == "[b2 s1 s2]") || got == [2]string{"[b2 s1 s2 x2]", "[b2 s2 x2]"}; old == isNew || building && isNew {
+		w.t.Errorf("%s: buyers and pros are %v, building %v", where, got, building)
+	}
 }
 
 // settled reports whether no build is under way and nobody is to begin a campaign.
