@@ -92,6 +92,12 @@ func (x *run) segments(ctx context.Context) (err error) {
 			}
 		}
 	}
+	if err := x.throttled(ctx, e, base.String()); err != nil {
+		return fmt.Errorf("ingestion beside a build: %w", err)
+	}
+	if err := x.buildSegment(ctx, e, base.String(), "segment on events never counted", never[1].condition); err != nil {
+		return fmt.Errorf("build from history: %w", err)
+	}
 	return x.sizes(ctx, e, base.String())
 }
 
@@ -388,11 +394,20 @@ func (x *run) askNever(ctx context.Context, e *everybody) error {
 
 // buildSegment measures from saving a segment to its membership being complete, and the memory meanwhile.
 func (x *run) buildSegment(ctx context.Context, e *everybody, base, what, condition string) error {
-	e.plans++
+	took, memory, err := x.build(ctx, e, base, condition)
+	if err != nil {
+		return err
+	}
+	x.r.add(key{what + " saved to membership written", 0, "ms"}, ms(took))
+	x.r.add(key{"memory while a " + what + " is built, on top", 0, "MB"}, memory)
+	return nil
+}
+
+func (x *run) build(ctx context.Context, e *everybody, base, condition string) (took time.Duration, memory float64, err error) {
 	runtime.GC()
 	before, err := resident()
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	most, stop, sampled := before, make(chan struct{}), make(chan struct{})
 	go func() {
@@ -409,19 +424,81 @@ func (x *run) buildSegment(ctx context.Context, e *everybody, base, what, condit
 		}
 	}()
 	began := time.Now()
-	err = e.define(ctx, base+fmt.Sprintf("  - {id: built%d, name: Built %d, conditions: %s}\n", e.plans, e.plans, condition))
-	if err == nil {
+	if err = e.define(ctx, e.more(base, condition)); err == nil {
 		err = e.built(ctx)
 	}
-	took := time.Since(began)
+	took = time.Since(began)
 	close(stop)
 	<-sampled
+	return took, most - before, err
+}
+
+// more is base with a segment that was never there.
+func (e *everybody) more(base, condition string) string {
+	e.plans++
+	return base + fmt.Sprintf("  - {id: built%d, name: Built %d, conditions: %s}\n", e.plans, e.plans, condition)
+}
+
+// throttled measures how long events take to be applied, at half of what can be, with nothing beside them and while segments are built.
+func (x *run) throttled(ctx context.Context, e *everybody, base string) error {
+	t := &traffic{people: x.seed.people, offset: 1 << 51}
+	ceiling, err := e.steady(ctx, t, x.o.Load/2)
 	if err != nil {
 		return err
 	}
-	x.r.add(key{what + " saved to membership written", 0, "ms"}, ms(took))
-	x.r.add(key{"memory while a " + what + " is built, on top", 0, "MB"}, most-before)
+	for _, name := range [...]string{"nothing beside", "a segment is built"} {
+		began, builds, saved := time.Now(), 0, time.Time{}
+		lags, err := e.pace(ctx, t, ceiling/2, func() (more bool, err error) {
+			if name == "nothing beside" {
+				return time.Since(began) < x.o.Load, nil
+			}
+			w, _, err := e.db.Workspace(ctx, 1)
+			if err != nil || w.Sweep != 0 {
+				return true, err
+			}
+			if builds > 0 {
+				x.r.add(key{"segment saved to membership written, at half the ceiling", 0, "ms"}, ms(time.Since(saved)))
+			}
+			if builds == 3 {
+				return false, nil
+			}
+			builds, saved = builds+1, time.Now()
+			return true, e.define(ctx, e.more(base, asked[0].condition))
+		})
+		if err != nil {
+			return err
+		}
+		slices.Sort(lags)
+		x.r.add(key{"events at half the ceiling, " + name + ": lag p50", 0, "ms"}, ms(quantile(lags, 0.5)))
+		x.r.add(key{"events at half the ceiling, " + name + ": lag p99", 0, "ms"}, ms(quantile(lags, 0.99)))
+	}
 	return nil
+}
+
+// pace lets events come in at a rate while more holds. It answers how long after its time the first event of each frame was applied.
+func (e *everybody) pace(ctx context.Context, t *traffic, rate float64, more func() (bool, error)) (lags []time.Duration, err error) {
+	began, sent := time.Now(), int64(0)
+	for {
+		on, err := more()
+		if err != nil || !on {
+			return lags, err
+		}
+		n := int64(rate*time.Since(began).Seconds()) - sent
+		if n > 0 {
+			frames, err := framesOf(sent, n, func(i int64, at time.Time, opID string) (ingest.Op, error) { return view(t, i, at, opID) })
+			if err != nil {
+				return nil, err
+			}
+			if err := e.apply(ctx, frames); err != nil {
+				return nil, err
+			}
+			lags = append(lags, time.Since(began)-time.Duration(float64(sent)/rate*float64(time.Second)))
+			sent += n
+		}
+		if err := pause(ctx, 5*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // sizes measures what a thousand segments cost in store.
