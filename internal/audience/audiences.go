@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // Audiences answers queries, from columns where it can. Columns are kept of workspaces whose partition this process owns, for only
@@ -14,6 +16,7 @@ import (
 type Audiences struct {
 	src   Source
 	room  int64
+	gate  *semaphore.Weighted // one history in memory at a time
 	clock atomic.Int64
 
 	mu     sync.Mutex
@@ -22,7 +25,7 @@ type Audiences struct {
 
 // New returns Audiences over a source, whose columns take up to room bytes in memory.
 func New(src Source, room int64) *Audiences {
-	return &Audiences{src: src, room: room, spaces: map[int64]*space{}}
+	return &Audiences{src: src, room: room, gate: semaphore.NewWeighted(1), spaces: map[int64]*space{}}
 }
 
 // Ask answers a query about as of now: what was changed before is in the answer if its partition is owned here, and writes that come
@@ -36,7 +39,7 @@ func (a *Audiences) Ask(ctx context.Context, q Query) (*Answer, error) {
 			return out, err
 		}
 	}
-	return Read(ctx, a.src, q)
+	return read(ctx, a.src, a.gate, q)
 }
 
 // Hold says that from now on every change of the workspace's people is told to Touch.

@@ -199,36 +199,37 @@ func (s *space) read(ctx context.Context, a *Audiences, workspace int64, set *de
 	}
 	specs := countedIn(set, s.specs)
 	for i := 0; i < len(s.blocks); {
-		past, end, err := piecesHistory(ctx, a.src, workspace, specs, nil, i, len(s.blocks))
+		past, end, err := piecesHistory(ctx, a.src, a.gate, workspace, specs, nil, i, len(s.blocks))
 		if err != nil {
 			return err
 		}
-		block := func(ctx context.Context, i int) error {
+		err = s.readBlocks(ctx, a, i, end, fresh, func(ctx context.Context, i int) error {
 			return s.readBlock(ctx, a, workspace, specs, past, fresh, i, !known)
-		}
-		if i == 0 {
-			if err := block(ctx, 0); err != nil {
-				return err
-			}
-			if !a.makeRoom(s, s.blocks[0].bytes(fresh)*int64(len(s.blocks)-1)) {
-				return errNoRoom
-			}
-			i++
-		}
-		g, bounded := errgroup.WithContext(ctx)
-		g.SetLimit(min(scanners, runtime.GOMAXPROCS(0)))
-		for ; i < end; i++ {
-			piece := i
-			g.Go(func() error { return block(bounded, piece) })
-		}
-		if err := g.Wait(); err != nil {
+		})
+		past.release()
+		if err != nil {
 			return err
 		}
+		i = end
 	}
 	if !a.makeRoom(s, 0) {
 		return errNoRoom
 	}
 	return nil
+}
+
+// readBlocks reads fresh columns of some blocks: the very first by itself, to see whether there is room for the others.
+func (s *space) readBlocks(ctx context.Context, a *Audiences, from, to int, fresh []columnKey, block func(ctx context.Context, i int) error) error {
+	if from == 0 {
+		if err := block(ctx, 0); err != nil {
+			return err
+		}
+		if !a.makeRoom(s, s.blocks[0].bytes(fresh)*int64(len(s.blocks)-1)) {
+			return errNoRoom
+		}
+		from = 1
+	}
+	return eachPiece(ctx, from, to, block)
 }
 
 func (s *space) readBlock(ctx context.Context, a *Audiences, workspace int64, specs []counted, past *history, fresh []columnKey, i int, first bool) error {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"rapport.example/internal/event"
 	"rapport.example/internal/person"
@@ -41,7 +42,8 @@ type history struct {
 	from, to uint32
 	tables   map[uint64]*table // by segment.FactSpec.Key
 	wanted   []Wanted
-	counting [][]*table // by place in wanted
+	counting [][]*table          // by place in wanted
+	gate     *semaphore.Weighted // that it came through, if any
 	room     int64
 	bytes    atomic.Int64
 	stripes  [64]stripe
@@ -74,10 +76,17 @@ var (
 	errEnough = errors.New("enough was seen")
 )
 
+// release says that the history is done with. That of nil is nothing.
+func (h *history) release() {
+	if h != nil && h.gate != nil {
+		h.gate.Release(1)
+	}
+}
+
 // readHistory counts what documents of people with ordinals in [from, to) have not counted, from everybody's events if that is quicker
 // than following chains; else it answers nil. It ends before to, where memory would not do. after says from when on a condition's
-// events matter; one that it does not know needs all.
-func readHistory(ctx context.Context, src Source, workspace int64, specs []counted, after map[uint64]int64, from, to uint32) (*history, error) {
+// events matter; one that it does not know needs all. A gate, if there is one, lets through one history at a time: release it.
+func readHistory(ctx context.Context, src Source, gate *semaphore.Weighted, workspace int64, specs []counted, after map[uint64]int64, from, to uint32) (*history, error) {
 	last, err := src.LastEvent(ctx, workspace)
 	if err != nil {
 		return nil, err
@@ -86,19 +95,31 @@ func readHistory(ctx context.Context, src Source, workspace int64, specs []count
 	if err != nil || len(use) == 0 {
 		return nil, err
 	}
+	if gate != nil {
+		if err := gate.Acquire(ctx, 1); err != nil {
+			return nil, err
+		}
+	}
 	for {
 		h := newHistory(use, after, from, to)
+		h.gate = gate
 		err := h.read(ctx, src, workspace, last)
+		if err == nil {
+			return h, nil
+		}
 		if !errors.Is(err, errRoom) || to-from <= 1 {
-			return h, err
+			h.release()
+			return nil, err
 		}
 		to = from + (to-from)/2
 	}
 }
 
 // piecesHistory is readHistory for everybody from piece i on, and says before which piece it ends.
-func piecesHistory(ctx context.Context, src Source, workspace int64, specs []counted, after map[uint64]int64, i, pieces int) (past *history, end int, err error) {
-	past, err = readHistory(ctx, src, workspace, specs, after, uint32(i)<<pieceBits, uint32(pieces)<<pieceBits) //nolint:gosec // ordinals
+func piecesHistory(
+	ctx context.Context, src Source, gate *semaphore.Weighted, workspace int64, specs []counted, after map[uint64]int64, i, pieces int,
+) (past *history, end int, err error) {
+	past, err = readHistory(ctx, src, gate, workspace, specs, after, uint32(i)<<pieceBits, uint32(pieces)<<pieceBits) //nolint:gosec // ordinals
 	if err != nil || past == nil {
 		return nil, pieces, err
 	}

@@ -37,7 +37,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	if err := h.read(context.Background(), c, 1, int64(len(c.rows))); !errors.Is(err, errRoom) {
 		t.Fatalf("counting more than there is room for: %v, want %v", err, errRoom)
 	}
-	h, err := readHistory(context.Background(), c, 1, []counted{spec}, nil, 1, 3001)
+	h, err := readHistory(context.Background(), c, nil, 1, []counted{spec}, nil, 1, 3001)
 	if err != nil || h == nil {
 		t.Fatalf("readHistory = %v, %v, want everybody's events read", h, err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"rapport.example/internal/segment"
 )
@@ -17,7 +18,9 @@ const pieceBits = 16
 const scanners = 2
 
 // Read answers by a streamed scan: everybody's document is looked at once, nothing of them is kept. It is right for every tree.
-func Read(ctx context.Context, src Source, q Query) (*Answer, error) {
+func Read(ctx context.Context, src Source, q Query) (*Answer, error) { return read(ctx, src, nil, q) }
+
+func read(ctx context.Context, src Source, gate *semaphore.Weighted, q Query) (*Answer, error) {
 	last, err := src.LastPerson(ctx, q.Workspace)
 	if err != nil {
 		return nil, err
@@ -30,27 +33,35 @@ func Read(ctx context.Context, src Source, q Query) (*Answer, error) {
 	lines, specs := lay(q.Tree), countedOf(q.Set, trees)
 	parts := make([]part, last>>pieceBits+1)
 	for i := 0; i < len(parts); {
-		past, end, err := piecesHistory(ctx, src, q.Workspace, specs, afterOf(lines, q.Now), i, len(parts))
+		past, end, err := piecesHistory(ctx, src, gate, q.Workspace, specs, afterOf(lines, q.Now), i, len(parts))
 		if err != nil {
 			return nil, err
 		}
-		g, ctx := errgroup.WithContext(ctx)
-		g.SetLimit(min(scanners, runtime.GOMAXPROCS(0)))
-		for ; i < end; i++ {
+		err = eachPiece(ctx, i, end, func(ctx context.Context, i int) error {
 			from, p := uint32(i)<<pieceBits, &parts[i] //nolint:gosec // ordinals
-			g.Go(func() error {
-				p.members, p.lines = roaring.New(), make([]Line, len(lines))
-				return scanRange(ctx, src, q.Workspace, specs, past, members, from, min(from+1<<pieceBits-1, last)+1, func(who *Person) error {
-					p.count(lines, who, q.Now)
-					return nil
-				})
+			p.members, p.lines = roaring.New(), make([]Line, len(lines))
+			return scanRange(ctx, src, q.Workspace, specs, past, members, from, min(from+1<<pieceBits-1, last)+1, func(who *Person) error {
+				p.count(lines, who, q.Now)
+				return nil
 			})
-		}
-		if err := g.Wait(); err != nil {
+		})
+		past.release()
+		if err != nil {
 			return nil, err
 		}
+		i = end
 	}
 	return gather(parts, q.Samples), nil
+}
+
+// eachPiece runs fn for pieces of ordinals, some beside each other.
+func eachPiece(ctx context.Context, from, to int, fn func(ctx context.Context, i int) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(min(scanners, runtime.GOMAXPROCS(0)))
+	for i := from; i < to; i++ {
+		g.Go(func() error { return fn(ctx, i) })
+	}
+	return g.Wait()
 }
 
 // part is what a piece of the ordinals came to.

@@ -32,7 +32,7 @@ func Recount(ctx context.Context, src Source, workspace int64, set *definition.S
 	}
 	specs := countedIn(set, facts)
 	next = min(to, from+recountPeople)
-	past, err := readHistory(ctx, src, workspace, specs, nil, from, next)
+	past, err := readHistory(ctx, src, nil, workspace, specs, nil, from, next)
 	if err != nil {
 		return from, err
 	}
