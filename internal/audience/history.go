@@ -160,8 +160,7 @@ func worthwhile(ctx context.Context, src Source, workspace int64, specs []counte
 			}
 			seen++
 			for j := range specs {
-				// Source.Events knows no others.
-				if c := &specs[j]; (c.Type == event.Track || c.Type == event.Page || c.Type == event.Screen) && c.missing(&v) {
+				if c := &specs[j]; c.missing(&v) {
 					heads = append(heads, v.Head(c.chain))
 					if !slices.ContainsFunc(use, func(u counted) bool { return u.Key == c.Key }) {
 						use = append(use, *c)

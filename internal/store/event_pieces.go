@@ -139,9 +139,9 @@ func (r *eventReader) columns(i, n int, all []byte) error {
 	return nil
 }
 
-// eventsSQL reads the rows that belong into pieces.
+// eventsSQL reads the rows that belong into pieces: those that conditions may ask for.
 const eventsSQL = `SELECT person, type, name, at, data FROM activities
-	WHERE workspace = $1 AND seq >= $2 AND seq < $3 AND person <> 0 AND type IN (1, 2, 3) ORDER BY seq`
+	WHERE workspace = $1 AND seq >= $2 AND seq < $3 AND person <> 0 AND type IN (1, 2, 3, 9) ORDER BY seq`
 
 // eachEvent shows the chain of each; it and data are valid during the call.
 func eachEvent(ctx context.Context, q interface {
@@ -156,7 +156,12 @@ func eachEvent(ctx context.Context, q interface {
 		if err := r.Scan(&who, &typ, &name, &at, &data); err != nil {
 			return err
 		}
-		chain = append(append(chain[:0], byte(typ)), name...)
+		a := event.Activity{Type: event.Type(typ), Name: name, Data: data}
+		called, ok := a.Chained()
+		if !ok {
+			return nil
+		}
+		chain = append(append(chain[:0], byte(typ)), called...)
 		return each(chain, uint32(who), at, data)
 	})
 }

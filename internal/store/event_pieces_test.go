@@ -92,6 +92,12 @@ func TestEvents(t *testing.T) {
 				a.Name, a.Data = "b", value.Value(fmt.Sprintf(`{"n":%d}`, seq))
 			case 2:
 				a.Type = event.AttributeChange
+				if seq%3 == 0 {
+					a.Type, a.Name = event.Message, "sent_email"
+					if seq%2 == 0 { // counted before
+						a.Data = value.Value(`{"repeated":true}`)
+					}
+				}
 			case 3:
 				if seq%2 == 0 {
 					a.Person = 0
@@ -109,7 +115,7 @@ func TestEvents(t *testing.T) {
 		wanted := []audience.Wanted{
 			{Chain: event.ChainName(event.Track, "a"), After: math.MinInt64},
 			{Chain: event.ChainName(event.Track, "b"), After: 400_000},
-			{Chain: event.ChainName(event.Page, "a"), After: 700_000},
+			{Chain: event.ChainName(event.Page, "a"), After: 700_000}, {Chain: event.ChainName(event.Message, "sent"), After: math.MinInt64},
 		}
 		check := func(what string) {
 			t.Helper()
@@ -123,8 +129,9 @@ func TestEvents(t *testing.T) {
 					t.Fatalf("%s: %v", what, err)
 				}
 				for _, a := range all {
-					i := slices.IndexFunc(wanted, func(w audience.Wanted) bool { return w.Chain == event.ChainName(a.Type, a.Name) && a.At > w.After })
-					if i >= 0 && a.Person != 0 && a.Seq >= r[0] && a.Seq < r[1] {
+					name, ok := a.Chained()
+					i := slices.IndexFunc(wanted, func(w audience.Wanted) bool { return w.Chain == event.ChainName(a.Type, name) && a.At > w.After })
+					if ok && i >= 0 && a.Person != 0 && a.Seq >= r[0] && a.Seq < r[1] {
 						want = append(want, fmt.Sprint(i, a.Person, a.At, string(a.Data)))
 					}
 				}
