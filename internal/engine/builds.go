@@ -122,9 +122,7 @@ func (p *partition) build(ctx context.Context) error {
 		}
 		return nil
 	}
-	select {
-	case <-p.job.done:
-	default:
+	if !p.job.finished() {
 		return nil
 	}
 	t := p.tenants[p.job.workspace]
@@ -143,6 +141,19 @@ func (p *partition) build(ctx context.Context) error {
 		p.rest = now.Add(4 * took)
 	}
 	return err
+}
+
+// finished reports whether a job's results are there. The job may be nil.
+func (j *job) finished() bool {
+	if j == nil {
+		return false
+	}
+	select {
+	case <-j.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // dropJob ends the job under way and waits for it.

@@ -198,7 +198,7 @@ func (p *partition) idle() time.Duration {
 			wait = min(wait, 5*time.Millisecond) // all senders are busy: look again soon
 		}
 		switch {
-		case len(t.begin) > 0:
+		case len(t.begin) > 0 || p.job.finished():
 			wait = 0
 		case t.Sweep != 0:
 			wait = min(wait, 2*time.Millisecond)

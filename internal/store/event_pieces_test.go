@@ -115,7 +115,8 @@ func TestEvents(t *testing.T) {
 		wanted := []audience.Wanted{
 			{Chain: event.ChainName(event.Track, "a"), After: math.MinInt64},
 			{Chain: event.ChainName(event.Track, "b"), After: 400_000},
-			{Chain: event.ChainName(event.Page, "a"), After: 700_000}, {Chain: event.ChainName(event.Message, "sent"), After: math.MinInt64},
+			{Chain: event.ChainName(event.Page, "a"), After: 700_000},
+			{Chain: event.ChainName(event.Message, "sent"), After: math.MinInt64},
 		}
 		check := func(what string) {
 			t.Helper()
