@@ -11,7 +11,7 @@ import (
 // columnKey names a column.
 type columnKey struct {
 	kind  columnKind
-	name  string // of an attribute, or a path
+	name  string // of an attribute, or a path into one
 	fact  uint64
 	place int // of a newest time, from 0 for the newest
 }
@@ -22,6 +22,7 @@ const (
 	attributeColumn columnKind = iota + 1
 	countColumn
 	newestColumn
+	firstColumn
 	sinceColumn
 )
 
@@ -36,6 +37,13 @@ func (k columnKey) make() vector {
 		return newTimes(func(p *Person) int64 {
 			if f := p.Fact(k.fact); k.place < len(f.Newest) {
 				return f.Newest[k.place]
+			}
+			return never
+		})
+	case firstColumn:
+		return newTimes(func(p *Person) int64 {
+			if f := p.Fact(k.fact); f.Count > 0 {
+				return f.First
 			}
 			return never
 		})
@@ -72,6 +80,15 @@ func columnsOf(lines []line) (keys []columnKey, specs []segment.FactSpec, ok boo
 }
 
 func eventColumns(c *segment.Count) (keys []columnKey) {
+	if len(c.First) > 0 {
+		keys = append(keys, columnKey{kind: firstColumn, fact: c.Spec.Key})
+	}
+	if len(c.Last) > 0 {
+		keys = append(keys, columnKey{kind: newestColumn, fact: c.Spec.Key})
+	}
+	if len(keys) > 0 {
+		return keys
+	}
 	if c.Window == 0 {
 		return []columnKey{{kind: countColumn, fact: c.Spec.Key}}
 	}
@@ -154,6 +171,10 @@ func join(g segment.Group, under []int, truth []words, out *words) {
 
 // event answers an event condition as segment.Node.Eval does.
 func (b *block) event(c *segment.Count, now int64, out *words) {
+	if len(c.First)+len(c.Last) > 0 {
+		b.dates(c, now, out)
+		return
+	}
 	if c.Window == 0 {
 		if n, ok := b.columns[columnKey{kind: countColumn, fact: c.Spec.Key}].(*counts); ok {
 			out.fill(func(i int) bool { x := int64(n.n[i]); return x >= c.Least && (c.Most < 0 || x <= c.Most) })
@@ -172,6 +193,28 @@ func (b *block) event(c *segment.Count, now int64, out *words) {
 		inside := k.kind == newestColumn && k.place == int(c.Least-1)
 		var met words
 		met.fill(func(i int) bool { return t.at[i] > edge == inside })
+		for w := range out {
+			out[w] &= met[w]
+		}
+	}
+}
+
+// dates answers an event condition that asks when.
+func (b *block) dates(c *segment.Count, now int64, out *words) {
+	for w := range out {
+		out[w] = ^uint64(0)
+	}
+	for _, k := range eventColumns(c) {
+		t, ok := b.columns[k].(*times)
+		if !ok {
+			continue
+		}
+		asked := c.Last
+		if k.kind == firstColumn {
+			asked = c.First
+		}
+		var met words
+		met.fill(func(i int) bool { return t.at[i] != never && asked.Hold(t.at[i], now) })
 		for w := range out {
 			out[w] &= met[w]
 		}

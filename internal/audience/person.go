@@ -43,10 +43,10 @@ func (p *Person) Recounted() []person.Fact {
 }
 
 // Attribute is part of segment.Subject.
-func (p *Person) Attribute(name string) value.Value { return p.view.Attribute(name) }
+func (p *Person) Attribute(name string) value.Value { return p.view.Get(name) }
 
-// Property is part of segment.Subject: no event is at hand.
-func (p *Person) Property(string) value.Value { return nil }
+// Data is part of segment.Subject: no event is at hand.
+func (p *Person) Data() value.Value { return nil }
 
 // Fact is part of segment.Subject.
 func (p *Person) Fact(key uint64) person.Fact {

@@ -107,10 +107,11 @@ func (c *crowd) Membership(_ context.Context, _, segment int64) (*roaring.Bitmap
 func (c *crowd) put(t *rapid.T, set *definition.Set, o uint32) {
 	d := &person.Document{Ref: person.Ref{Workspace: 1, Ordinal: o}, CIO: fmt.Sprint(o), Created: epoch + int64(rapid.IntRange(0, 6).Draw(t, "created"))*1000}
 	d.Gen = int64(rapid.IntRange(1, 3).Draw(t, "generation"))
-	for _, name := range []string{"plan", "n", "t", "o"} {
+	for _, name := range []string{"plan", "n", "t", "o", "l"} {
 		values := map[string][]string{
 			"plan": {"", `"pro"`, `"free"`, `"Pro"`, `null`, `["pro",1]`, `true`}, "n": {"", "0", "1", "2", `"2"`, `"x"`},
 			"t": {"", "1700000001", "1700000002.5", "1700000004", `"2023-11-14T22:13:23Z"`, `"no"`}, "o": {"", `{"a":{"b":1}}`, `{"a":[1,2]}`, "3"},
+			"l": {"", `[]`, `[{"s":"x","n":1},{"s":"y","n":2,"t":1700000004}]`, `[{"s":"x","n":2,"t":1700000002}]`, `[{"s":null},7,{"t":"2023-11-14T22:13:21Z"}]`, `{"s":"x","n":2}`, `[["x"],"y"]`},
 		}[name]
 		if v := rapid.SampledFrom(values).Draw(t, name); v != "" {
 			d.Attributes = append(d.Attributes, person.Attribute{Name: name, Value: value.Value(v)})
@@ -161,8 +162,8 @@ type whole struct {
 	tree *segment.Node
 }
 
-func (w whole) Attribute(name string) value.Value { return w.d.Attribute(name) }
-func (w whole) Property(string) value.Value       { return nil }
+func (w whole) Attribute(name string) value.Value { return w.d.Get(name) }
+func (w whole) Data() value.Value                 { return nil }
 func (w whole) Since() int64                      { return w.d.Since() }
 func (w whole) Member(slug string) bool {
 	seg := w.set.SegmentBySlug(slug)
@@ -188,6 +189,12 @@ func drawTree(t *rapid.T, depth int) string {
 		}
 		return fmt.Sprintf(`{%q:[%s]}`, rapid.SampledFrom([]string{"all", "any", "none"}).Draw(t, "word"), strings.Join(parts, ","))
 	}
+	if rapid.IntRange(0, 4).Draw(t, "when") == 0 {
+		return fmt.Sprintf(`{"event":%q,%s%s}`, rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "name"), rapid.SampledFrom([]string{
+			`"first":{"before":"2s ago"}`, `"first":{"after":"3s ago"}`, `"last":{"before":"2s ago"}`, `"last":{"after":"now"}`, `"last":{"after":"5s ago","before":"1s ago"}`,
+			`"first":{"before":"in 1s"},"last":{"after":"2023-11-14T22:13:23Z"}`,
+		}).Draw(t, "dates"), rapid.SampledFrom([]string{"", `,"where":{"property":"k","is":1}`}).Draw(t, "where"))
+	}
 	if rapid.Bool().Draw(t, "event") {
 		within := rapid.SampledFrom([]string{"", `,"within":"2s"`, `,"within":"5s"`}).Draw(t, "within")
 		return fmt.Sprintf(`{"event":%q,%s%s%s}`, rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "name"),
@@ -199,6 +206,9 @@ func drawTree(t *rapid.T, depth int) string {
 		`{"attribute":"n","at_least":1}`, `{"attribute":"n","less":2,"greater":0}`, `{"attribute":"t","after":"2s ago"}`, `{"attribute":"t","before":"now"}`,
 		`{"attribute":"t","after":"4s ago","before":"1s ago"}`, `{"attribute":"t","is":1700000001}`, `{"attribute":"o.a.b","is":1}`, `{"attribute":"o","exists":true}`,
 		`{"attribute":"cio_id","contains":"1"}`, `{"segment":"some"}`, `{"not_segment":"some"}`,
+		`{"attribute":"t","is_timestamp":true}`, `{"attribute":"t","is_timestamp":false}`, `{"attribute":"o.a[1]","is":2}`, `{"attribute":"l[0].s","is":"x"}`, `{"attribute":"l[-1].n","exists":false}`,
+		`{"attribute":"l[].s","is":"x"}`, `{"attribute":"l[].s","is_not":"x"}`, `{"attribute":"l[].n","greater":0,"less":2}`, `{"attribute":"l[].t","after":"2s ago","before":"now"}`,
+		`{"attribute":"l","has":{"all":[{"property":"s","is":"x"},{"property":"n","is":2}]}}`, `{"attribute":"l[]","has":{"property":"t","before":"1s ago"}}`, `{"attribute":"l[0]","has":{"not":{"property":"n","is":1}}}`,
 	}).Draw(t, "leaf")
 }
 

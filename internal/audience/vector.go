@@ -86,10 +86,10 @@ func (c *counts) set(slot uint16, p *Person) {
 func (c *counts) clear(slot uint16) { c.n[slot] = 0 }
 func (c *counts) bytes() int64      { return int64(4 * cap(c.n)) }
 
-// attributes is a column of one attribute's values. As long as there are few different ones they are kept once each, and a
+// attributes is a column of what a path leads to. As long as there are few different ones they are kept once each, and a
 // person has the number of theirs; from then on everybody's is kept by itself.
 type attributes struct {
-	name  string
+	path  segment.Path
 	arena []byte
 	where []span // of the different values, from 1 on; or of each slot's
 	dead  int    // bytes of the arena that no slot has any more
@@ -113,8 +113,8 @@ const (
 	maxSize  = math.MaxUint16 // so 65,536 of them fit an offset of 32 bits
 )
 
-func newAttributes(name string) *attributes {
-	return &attributes{name: name, where: make([]span, 1), codes: make([]uint16, slots), index: map[string]uint16{}}
+func newAttributes(path string) *attributes {
+	return &attributes{path: segment.ParsePath(path), where: make([]span, 1), codes: make([]uint16, slots), index: map[string]uint16{}}
 }
 
 func (a *attributes) bytes() int64 {
@@ -135,7 +135,7 @@ func (a *attributes) append(v value.Value) span {
 }
 
 func (a *attributes) set(slot uint16, p *Person) {
-	v := p.Attribute(a.name)
+	v := a.path.Of(p)
 	if len(v) > maxSize {
 		a.wide, v = true, nil
 	}

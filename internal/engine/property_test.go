@@ -153,7 +153,8 @@ func (x *random) one() ingest.Op {
 	case "report":
 		return x.report()
 	case "identify":
-		attributes := x.pick("attributes", `{"plan":"pro"}`, `{"plan":"free"}`, `{"plan":""}`, `{"age":1}`, `{"age":5}`, `{"plan":"pro","age":3}`, `{"email":"x@example.com"}`)
+		attributes := x.pick("attributes", `{"plan":"pro"}`, `{"plan":"free"}`, `{"plan":""}`, `{"age":1}`, `{"age":5}`, `{"plan":"pro","age":3}`,
+			`{"trips":[{"to":"x","at":1767225600},{"to":"y","at":1767312000}]}`, `{"trips":[{"to":"x","at":1767312000},{"to":"y"}]}`, `{"trips":{"to":"x"}}`, `{"trips":""}`, `{"email":"x@example.com"}`)
 		x.say("identify %s %s", by.ID, attributes)
 		return x.op(ingest.Identify, ingest.IdentifyPayload{By: by, Attributes: parse(x.t, attributes)})
 	case "event":
@@ -206,7 +207,7 @@ func (x *random) define() {
 }
 
 func (x *random) condition(earlier, depth int) string {
-	kinds := []string{"attribute", "age", "event", "event", "not", "message", "message"}
+	kinds := []string{"attribute", "age", "trips", "event", "event", "not", "dates", "message", "message"}
 	if depth > 0 {
 		kinds = append(kinds, "all", "any", "none")
 	}
@@ -218,6 +219,13 @@ func (x *random) condition(earlier, depth int) string {
 		return `{"attribute":"plan","is":"pro"}`
 	case "age":
 		return fmt.Sprintf(`{"attribute":"age","at_least":%d}`, rapid.IntRange(1, 5).Draw(x.rt, "age"))
+	case "trips":
+		return x.pick("trips", `{"attribute":"trips[].to","is":"y"}`, `{"attribute":"trips[0].to","is_not":"x"}`, `{"attribute":"trips[].at","after":"now"}`, `{"attribute":"trips[-1].at","is_timestamp":true}`,
+			`{"attribute":"trips","has":{"all":[{"property":"to","is":"x"},{"property":"at","before":"in 12h"}]}}`)
+	case "dates":
+		c := fmt.Sprintf(`{"event":%q,`, x.pick("name", "buy", "see"))
+		c += x.pick("dates", `"first":{"before":"1d ago"}`, `"first":{"after":"1d ago"}`, `"last":{"before":"1h ago"}`, `"last":{"after":"1d ago","before":"1h ago"}`, `"first":{"before":"1d ago"},"last":{"after":"1h ago"}`)
+		return c + x.pick("where", "", `,"where":{"all":[{"property":"kind","is":"x"}]}`) + "}"
 	case "event", "not":
 		c := fmt.Sprintf(`{"event":%q`, x.pick("name", "buy", "see"))
 		if kind == "not" {
@@ -381,8 +389,8 @@ type scratch struct {
 // Attribute is part of segment.Subject.
 func (s scratch) Attribute(name string) value.Value { return s.doc.Get(name) }
 
-// Property is part of segment.Subject.
-func (s scratch) Property(string) value.Value { return nil }
+// Data is part of segment.Subject.
+func (s scratch) Data() value.Value { return nil }
 
 // Member is part of segment.Subject.
 func (s scratch) Member(slug string) bool { return s.members[slug] }

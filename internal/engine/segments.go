@@ -25,8 +25,8 @@ type touched struct {
 
 // facts shows a person to conditions.
 type facts struct {
-	s          *subject
-	properties value.Value // data of the triggering event, nil if there is none
+	s    *subject
+	data value.Value // of the triggering event, nil if there is none
 }
 
 // nextFacts shows a person to the conditions of segments that are being built: they see each other's new membership.
@@ -45,22 +45,10 @@ func (f nextFacts) Member(slug string) bool {
 }
 
 // Attribute is part of segment.Subject.
-func (f facts) Attribute(name string) value.Value {
-	if v := f.s.doc.Get(name); v != nil {
-		return v
-	}
-	for i := 0; i < len(name); i++ {
-		if name[i] == '.' {
-			if v := f.s.doc.Get(name[:i]); v != nil {
-				return v.Path(name[i+1:])
-			}
-		}
-	}
-	return nil
-}
+func (f facts) Attribute(name string) value.Value { return f.s.doc.Get(name) }
 
-// Property is part of segment.Subject.
-func (f facts) Property(path string) value.Value { return f.properties.Path(path) }
+// Data is part of segment.Subject.
+func (f facts) Data() value.Value { return f.data }
 
 // Fact is part of segment.Subject.
 func (f facts) Fact(key uint64) person.Fact { return f.s.doc.Fact(key) }

@@ -36,19 +36,8 @@ func (f *Filter) equals(v value.Value) bool {
 	if by, ok := f.Identifier(); ok {
 		return v != nil && person.Identifier{Type: by.Type, Value: v.Text()}.Key(0) == by.Key(0)
 	}
-	return f.is.Eval(one{value: v}, 0).Match
+	return f.is.Holds(v, 0)
 }
-
-// one shows a single value to a condition, which looks at nothing else.
-type one struct {
-	value value.Value
-}
-
-func (o one) Attribute(string) value.Value { return o.value }
-func (one) Property(string) value.Value    { return nil }
-func (one) Fact(uint64) (f person.Fact)    { return f }
-func (one) Member(string) bool             { return false }
-func (one) Since() int64                   { return 0 }
 
 // Person is a person as a Subject.
 type Person struct{ *person.Document }

@@ -142,7 +142,7 @@ type view struct {
 }
 
 func (v view) Attribute(name string) value.Value { return v.attributes[name] }
-func (v view) Property(path string) value.Value  { return v.data.Path(path) }
+func (v view) Data() value.Value                 { return v.data }
 func (v view) Fact(key uint64) person.Fact       { return v.facts[key] }
 func (v view) Member(slug string) bool           { return v.segments[slug] }
 func (v view) Since() int64                      { return start }

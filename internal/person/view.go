@@ -136,27 +136,6 @@ func (v *View) Get(name string) value.Value {
 	return nil
 }
 
-// Attribute is an attribute, or a dotted path into one, as Document.Attribute.
-func (v *View) Attribute(name string) value.Value { return pathOf(v.Get, name) }
-
-// Attribute is the attribute of this name, else what a dotted path finds in the first attribute whose name the path begins with;
-// nil if there is neither.
-func (d *Document) Attribute(name string) value.Value { return pathOf(d.Get, name) }
-
-func pathOf(get func(string) value.Value, name string) value.Value {
-	if v := get(name); v != nil {
-		return v
-	}
-	for i := 0; i < len(name); i++ {
-		if name[i] == '.' {
-			if v := get(name[:i]); v != nil {
-				return v.Path(name[i+1:])
-			}
-		}
-	}
-	return nil
-}
-
 func (v *View) lastAnonymous() string {
 	if v.anonymous == 0 {
 		return ""

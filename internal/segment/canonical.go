@@ -26,7 +26,7 @@ func (n *Node) Canonical() value.Value {
 			b.Set("none", n.list())
 		}
 	case attribute, property:
-		b.Set(map[kind]string{attribute: "attribute", property: "property"}[n.kind], value.Quote(n.name))
+		b.Set(map[kind]string{attribute: "attribute", property: "property"}[n.kind], value.Quote(n.path.name))
 		for i := range n.tests {
 			n.tests[i].canonical(&b)
 		}
@@ -77,6 +77,10 @@ func (t *test) canonical(b *value.Builder) {
 		b.Set("after", t.when.literal())
 	case opBefore:
 		b.Set("before", t.when.literal())
+	case opIsTimestamp:
+		b.Set("is_timestamp", value.OfBool(t.want))
+	case opHas:
+		b.Set("has", t.cond.Canonical())
 	}
 }
 
@@ -104,9 +108,13 @@ func (c *count) canonical(b *value.Builder) {
 			b.Set("type", value.Quote(c.spec.Type.String()))
 		}
 	}
-	if c.least == c.most {
+	switch {
+	case c.dated():
+		dates(b, "first", c.first)
+		dates(b, "last", c.last)
+	case c.least == c.most:
 		b.Set("exactly", value.Int(c.least))
-	} else {
+	default:
 		if c.least > 0 {
 			b.Set("at_least", value.Int(c.least))
 		}
@@ -120,4 +128,15 @@ func (c *count) canonical(b *value.Builder) {
 	if c.messages == nil {
 		b.Set("where", c.spec.Where.Canonical())
 	}
+}
+
+func dates(b *value.Builder, word string, tests []test) {
+	if len(tests) == 0 {
+		return
+	}
+	var d value.Builder
+	for i := range tests {
+		tests[i].canonical(&d)
+	}
+	b.Set(word, d.Value())
 }

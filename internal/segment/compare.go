@@ -35,6 +35,11 @@ func (t *test) eval(v value.Value, now int64) Result {
 		return Result{Match: !missing && t.each(v, (*operand).within)}
 	case opNotContains:
 		return Result{Match: missing || !t.each(v, (*operand).within)}
+	case opIsTimestamp:
+		_, is := readTime(v)
+		return Result{Match: is == t.want}
+	case opHas:
+		return t.has(v, now)
 	case opBefore, opAfter:
 		if at, ok := readTime(v); ok {
 			return t.when.eval(at, now, t.op == opBefore)
@@ -75,6 +80,24 @@ func (t *test) each(v value.Value, meets func(*operand, value.Value) bool) bool 
 		}
 	}
 	return false
+}
+
+// has answers whether the value, or if that is an array any of its elements, at any depth, is an object that meets the condition.
+func (t *test) has(v value.Value, now int64) Result {
+	switch v.Kind() {
+	case value.Object:
+		return t.cond.on(v, now)
+	case value.Array:
+		one := tally{decides: true}
+		for e := range v.Elements() {
+			if one.add(t.has(e, now)) {
+				break
+			}
+		}
+		return one.result()
+	default:
+		return Result{}
+	}
 }
 
 // equals compares text with text letter by letter, and otherwise as the one of the two that is not text: as numbers or as

@@ -1,5 +1,10 @@
 package segment
 
+import (
+	"rapport.example/internal/person"
+	"rapport.example/internal/value"
+)
+
 // Eval answers n for one person at now (Unix ms). It allocates nothing but for arrays and text that is not ASCII.
 //
 // Next is never later than the true next change, so an answer may be looked at again too early, never too late; for a
@@ -18,9 +23,14 @@ func (n *Node) Eval(s Subject, now int64) Result {
 		r.Match = !r.Match
 		return r
 	case attribute:
-		return evalTests(n.tests, s.Attribute(n.name), now)
+		if n.path.many {
+			m := several{tests: n.tests, now: now, found: tally{decides: true}}
+			n.path.attribute(s, m.add)
+			return m.result()
+		}
+		return evalTests(n.tests, n.path.Of(s), now)
 	case property:
-		return evalTests(n.tests, s.Property(n.name), now)
+		return n.ofData(s.Data(), now)
 	case happened:
 		return n.event.eval(s, now)
 	default: // member; it has no moment of its own: the other segment has
@@ -38,6 +48,69 @@ func (n *Node) group(s Subject, now int64, decides bool) Result {
 		}
 	}
 	return t.result()
+}
+
+// on is Eval for a tree that has nothing but groups and properties, of an object.
+func (n *Node) on(data value.Value, now int64) Result {
+	if n == nil {
+		return Result{Match: true}
+	}
+	if n.kind == property {
+		return n.ofData(data, now)
+	}
+	t := tally{decides: n.kind != all}
+	for _, c := range n.children {
+		if t.add(c.on(data, now)) {
+			break
+		}
+	}
+	r := t.result()
+	r.Match = r.Match != (n.kind == none)
+	return r
+}
+
+func (n *Node) ofData(data value.Value, now int64) Result {
+	if n.path.many {
+		m := several{tests: n.tests, now: now, found: tally{decides: true}}
+		n.path.property(data, m.add)
+		return m.result()
+	}
+	return evalTests(n.tests, n.path.in(data), now)
+}
+
+// several answers the operators of a leaf whose path leads to any number of values: one of them has to meet all that ask for
+// something, and none may be what the others ask it not to be.
+type several struct {
+	tests  []test
+	now    int64
+	found  tally // what each value came to
+	enough bool  // no further value can change that
+	denied bool
+}
+
+func (m *several) add(v value.Value) {
+	t, done := tally{}, m.enough
+	for i := range m.tests {
+		switch one := &m.tests[i]; {
+		case one.negative():
+			m.denied = m.denied || !one.eval(v, m.now).Match
+		case !done:
+			done = t.add(one.eval(v, m.now))
+		}
+	}
+	m.enough = m.enough || m.found.add(t.result())
+}
+
+func (m *several) result() Result {
+	if m.denied {
+		return Result{}
+	}
+	for i := range m.tests {
+		if !m.tests[i].negative() {
+			return m.found.result()
+		}
+	}
+	return Result{Match: true}
 }
 
 // tally combines the answers of a group's children or of a leaf's operators.
@@ -79,6 +152,9 @@ func (t *tally) result() Result {
 // more than the newest times: they could push out the ones that count now.
 func (c *count) eval(s Subject, now int64) Result {
 	f := s.Fact(c.spec.Key)
+	if c.dated() {
+		return c.evalDates(&f, now)
+	}
 	if c.window == 0 {
 		return Result{Match: f.Count >= c.least && (c.most < 0 || f.Count <= c.most)}
 	}
@@ -106,4 +182,26 @@ func (c *count) eval(s Subject, now int64) Result {
 	default:
 		return Result{Match: enough}
 	}
+}
+
+// dated reports whether the condition asks when, rather than how often.
+func (c *count) dated() bool { return len(c.first)+len(c.last) > 0 }
+
+// evalDates answers first and last, which ask of every event that was counted, also those whose own time lies ahead.
+func (c *count) evalDates(f *person.Fact, now int64) Result {
+	if f.Count == 0 || len(c.last) > 0 && len(f.Newest) == 0 {
+		return Result{}
+	}
+	t := tally{}
+	for i := range c.first {
+		if one := &c.first[i]; t.add(one.when.eval(f.First, now, one.op == opBefore)) {
+			return t.result()
+		}
+	}
+	for i := range c.last {
+		if one := &c.last[i]; t.add(one.when.eval(f.Newest[0], now, one.op == opBefore)) {
+			break
+		}
+	}
+	return t.result()
 }

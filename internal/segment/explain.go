@@ -3,6 +3,7 @@ package segment
 import (
 	"time"
 
+	"rapport.example/internal/person"
 	"rapport.example/internal/value"
 )
 
@@ -45,9 +46,9 @@ func (n *Node) explain(out []Line, s Subject, now int64, depth int) []Line {
 func (n *Node) value(s Subject, now int64) string {
 	switch n.kind {
 	case attribute:
-		return shorten(s.Attribute(n.name))
+		return shorten(n.path.Of(s))
 	case property:
-		return shorten(s.Property(n.name))
+		return shorten(n.path.in(s.Data()))
 	case happened:
 		return n.event.value(s, now)
 	case member:
@@ -80,6 +81,8 @@ func (c *count) value(s Subject, now int64) string {
 	switch {
 	case f.Count == 0:
 		return "never" + young
+	case c.dated():
+		return c.sayDates(&f)
 	case c.window == 0:
 		return times(f.Count)
 	case len(f.Newest) == 0: // not counted for this condition yet
@@ -91,7 +94,7 @@ func (c *count) value(s Subject, now int64) string {
 			in++
 		}
 	}
-	last := "last " + time.UnixMilli(f.Newest[0]).UTC().Format("2006-01-02 15:04:05 UTC")
+	last := "last " + stamped(f.Newest[0])
 	switch {
 	case in == 0:
 		return "not in the window, " + last + young
@@ -99,5 +102,21 @@ func (c *count) value(s Subject, now int64) string {
 		return "at least " + times(in) + " in the window, " + last
 	default:
 		return times(in) + " in the window, " + last
+	}
+}
+
+func stamped(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// sayDates says when the event happened, of what the condition asks.
+func (c *count) sayDates(f *person.Fact) string {
+	switch {
+	case len(c.last) == 0:
+		return "first " + stamped(f.First)
+	case len(f.Newest) == 0: // not counted for this condition yet
+		return times(f.Count) + " in all"
+	case len(c.first) == 0:
+		return "last " + stamped(f.Newest[0])
+	default:
+		return "first " + stamped(f.First) + ", last " + stamped(f.Newest[0])
 	}
 }

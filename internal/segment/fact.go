@@ -46,29 +46,4 @@ func Rebuild(spec FactSpec, history []event.Activity) person.Fact {
 
 // Matches reports whether an event with this data counts. It depends on nothing else: Parse refuses moments relative to
 // now in an event condition's where, since an event is counted once and not looked at again.
-func (f *FactSpec) Matches(data value.Value) bool { return f.Where.holds(data) }
-
-// holds is Eval for a tree that has nothing but groups and properties without relative moments.
-func (n *Node) holds(data value.Value) bool {
-	if n == nil {
-		return true
-	}
-	switch n.kind {
-	case all:
-		for _, c := range n.children {
-			if !c.holds(data) {
-				return false
-			}
-		}
-		return true
-	case anyOf, none:
-		for _, c := range n.children {
-			if c.holds(data) {
-				return n.kind == anyOf
-			}
-		}
-		return n.kind == none
-	default:
-		return evalTests(n.tests, data.Path(n.name), 0).Match
-	}
-}
+func (f *FactSpec) Matches(data value.Value) bool { return f.Where.on(data, 0).Match }

@@ -2,6 +2,7 @@ package segment
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/tools/txtar"
@@ -24,7 +25,9 @@ func FuzzParse(f *testing.F) {
 			f.Fatal(err)
 		}
 		for _, file := range a.Files {
-			f.Add(file.Data)
+			for line := range strings.Lines(string(file.Data)) {
+				f.Add([]byte(strings.TrimPrefix(line, "condition ")))
+			}
 		}
 	}
 	for _, s := range []string{`{"attribute":"é","is":["",1e400,-0]}`, `{"not":[{"attribute":"t","before":"-1.5"}]}`, `{"attribute":"n","greater":"-.5e-7"}`} {

@@ -158,7 +158,7 @@ func (c *count) number(id int64) {
 	var list []*Node
 	m := c.messages
 	add := func(name string, vals ...operand) {
-		list = append(list, &Node{kind: property, name: name, tests: []test{{op: opIs, vals: vals}}})
+		list = append(list, &Node{kind: property, path: ParsePath(name), tests: []test{{op: opIs, vals: vals}}})
 	}
 	switch {
 	case m.Action != "": // its number is of one campaign

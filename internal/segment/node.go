@@ -25,7 +25,9 @@ const (
 type Node struct {
 	kind     kind
 	children []*Node // of all, anyOf, none
-	name     string  // attribute, property path, event name or segment slug
+	at       string  // of leaves: where it stands in the document, as Parse names fields
+	name     string  // event name or segment slug
+	path     Path    // of attribute and property
 	tests    []test  // of attribute and property: all must hold
 	event    *count  // of happened
 	not      bool    // of member: not in the segment
@@ -37,7 +39,8 @@ type test struct {
 	vals []operand // is, is_not, contains, not_contains: any of them
 	num  number    // greater, less, at_least, at_most
 	when moment    // before, after
-	want bool      // exists
+	want bool      // exists, is_timestamp
+	cond *Node     // has: groups and properties, of the object that the value is
 }
 
 // op is an operator. A leaf keeps its tests in this order, so that equal conditions have equal canonical forms.
@@ -55,7 +58,14 @@ const (
 	opAfter
 	opBefore
 	opExists
+	opIsTimestamp
+	opHas
 )
+
+// negative reports whether the test is true of what is missing: it asks that a value is not so.
+func (t *test) negative() bool {
+	return t.op == opIsNot || t.op == opNotContains || (t.op == opExists || t.op == opIsTimestamp) && !t.want
+}
 
 // operand is a literal, read once all the ways it can be compared.
 type operand struct {
@@ -80,9 +90,11 @@ type moment struct {
 	ms       int64 // Unix ms, or offset to now
 }
 
-// count is what an event condition asks: how often, within which window.
+// count is what an event condition asks: how often, within which window, or when for the first and the last time.
 type count struct {
 	spec   FactSpec
+	first  []test // before and after
+	last   []test
 	least  int64 // at least this often; 0 = no lower bound
 	most   int64 // at most this often; -1 = no upper bound
 	window int64 // ms; 0 = ever
@@ -104,8 +116,8 @@ type FactSpec struct {
 
 // Subject is one person as conditions see them.
 type Subject interface {
-	Attribute(name string) value.Value // an attribute, or a dotted path into one; nil if it is not set
-	Property(path string) value.Value  // of the triggering event's data; nil if there is none
+	Attribute(name string) value.Value // of this very name; nil if it is not set
+	Data() value.Value                 // of the triggering event, an object; nil if there is none
 	Fact(key uint64) person.Fact       // the zero Fact if it never happened
 	Member(slug string) bool           // whether the person is in the segment now
 	Since() int64                      // start of the profile's age, Unix ms
@@ -119,7 +131,7 @@ type Result struct {
 
 // Mentions are all things whose change can change a condition's answer.
 type Mentions struct {
-	Attributes []string // top-level names
+	Attributes []string // names that a person's attribute may have: of a path, all in which it may start
 	Chains     []string // event.ChainName of events
 	Segments   []string // slugs
 	Age        bool     // the start of the profile's age, Subject.Since: it moves when an event older than all before comes in
@@ -161,11 +173,8 @@ func (n *Node) Mentions() Mentions {
 	n.walk(func(n *Node) {
 		switch n.kind {
 		case attribute:
-			add(&m.Attributes, n.name)
-			for i := 0; i < len(n.name); i++ { // a path may start in any attribute whose name it begins with
-				if n.name[i] == '.' {
-					add(&m.Attributes, n.name[:i])
-				}
+			for _, name := range n.path.starts() {
+				add(&m.Attributes, name)
 			}
 		case happened:
 			add(&m.Chains, event.ChainName(n.event.spec.Type, n.event.spec.Name))

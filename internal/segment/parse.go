@@ -33,14 +33,15 @@ type place uint8
 const (
 	anywhere place = iota
 	inWhere        // of an event condition: properties alone, and nothing that moves with the clock
+	inHas          // properties alone
 )
 
 // The words of the language, by the kind of node that they belong to.
 const (
 	groupWords   = "all any none not"
 	subjectWords = "attribute property event message segment not_segment"
-	leafWords    = "is is_not one_of exists greater less at_least at_most contains not_contains before after"
-	eventWords   = "event type at_least at_most exactly performed not_performed within where"
+	leafWords    = "is is_not one_of exists greater less at_least at_most contains not_contains before after is_timestamp has"
+	eventWords   = "event type at_least at_most exactly performed not_performed within first last where"
 )
 
 // node parses a group or a leaf.
@@ -62,14 +63,26 @@ func (p *parser) node(doc value.Value, path string, depth int, at place) (*Node,
 	if p.leaves++; p.leaves > MaxLeaves {
 		return nil, fault.Field(path, "has more than %d conditions", MaxLeaves)
 	}
-	if at == inWhere && head != "property" {
+	switch {
+	case at == inHas && head != "property":
+		return nil, fault.Field(path, "must look at a property of what is in the attribute: {property: name, is: value}")
+	case at == inWhere && head != "property":
 		return nil, fault.Field(path, "must look at a property of the event: {property: name, is: value}")
 	}
+	n, err := p.leaf(head, doc, path, depth, at)
+	if err != nil {
+		return nil, err
+	}
+	n.at = path
+	return n, nil
+}
+
+func (p *parser) leaf(head string, doc value.Value, path string, depth int, at place) (*Node, error) {
 	switch head {
 	case "attribute":
-		return parseLeaf(doc, path, head, attribute, at)
+		return p.compared(doc, path, head, attribute, depth, at)
 	case "property":
-		return parseLeaf(doc, path, head, property, at)
+		return p.compared(doc, path, head, property, depth, at)
 	case "event":
 		return p.happened(doc, path, depth)
 	case "message":
@@ -180,8 +193,8 @@ func synonym(key string) string {
 		"is = == eq equal equals", "is_not != <> ne neq not_equal not_equals", "one_of in any_of values",
 		"greater > gt more more_than greater_than", "less < lt fewer less_than fewer_than",
 		"at_least >= gte count times min", "at_most <= lte max", "contains includes like", "not_contains not_like excludes",
-		"exists present is_set", "within window last period in_last", "where filter filters properties",
-		"all and", "any or", "attribute attr field trait", "event name event_name page screen",
+		"exists present is_set", "within window last period in_last", "where filter filters properties", "first first_performed", "last last_performed latest",
+		"has where_any any_element elem_match has_property", "is_timestamp timestamp is_date", "all and", "any or", "attribute attr field trait", "event name event_name page screen",
 	} {
 		if list := strings.Fields(words); slices.Contains(list, strings.ToLower(key)) {
 			return list[0]

@@ -27,8 +27,13 @@ func (p *parser) happened(doc value.Value, path string, depth int) (*Node, error
 		}
 		c.spec.Type = typ
 	}
-	if err := c.bounds(doc, path); err != nil {
+	if err := c.dates(doc, path); err != nil {
 		return nil, err
+	}
+	if !c.dated() {
+		if err := c.bounds(doc, path); err != nil {
+			return nil, err
+		}
 	}
 	if w := doc.Get("where"); w != nil {
 		n, err := p.node(w, join(path, "where"), depth+1, inWhere)
@@ -37,8 +42,59 @@ func (p *parser) happened(doc value.Value, path string, depth int) (*Node, error
 		}
 		c.spec.Where = n
 	}
+	if len(c.last) > 0 {
+		c.spec.Keep = 1
+	}
 	c.spec.Key = c.spec.key()
 	return &Node{kind: happened, name: c.spec.Name, event: c}, nil
+}
+
+// dates reads first and last, which stand beside no word about how often.
+func (c *count) dates(doc value.Value, path string) (err error) {
+	for _, d := range [...]struct {
+		word string
+		into *[]test
+	}{{"first", &c.first}, {"last", &c.last}} {
+		v := doc.Get(d.word)
+		if v == nil {
+			continue
+		}
+		if *d.into, err = parseDates(v, join(path, d.word)); err != nil {
+			return err
+		}
+		for _, word := range strings.Fields(eventWords) {
+			switch word {
+			case "event", "type", "first", "last", "where":
+			default:
+				if doc.Get(word) != nil {
+					return fault.Field(join(path, word), "cannot stand beside %s, which asks of all these events: make each a condition of its own in all", d.word)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func parseDates(v value.Value, path string) ([]test, error) {
+	if v.Kind() != value.Object || string(v) == "{}" {
+		return nil, fault.Field(path, "must say when: {before: 30d ago}, {after: 30d ago}, or both")
+	}
+	if err := only(v, path, "before", "after"); err != nil {
+		return nil, err
+	}
+	var out []test
+	for _, word := range [...]string{"after", "before"} { // in the order of their operators
+		m := v.Get(word)
+		if m == nil {
+			continue
+		}
+		when, err := parseMoment(m, join(path, word))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, test{op: operator(word), when: when})
+	}
+	return out, conflict(out, path)
 }
 
 // key must never change for conditions that are in use: documents hold what was counted under it (docs/segments.md).

@@ -11,17 +11,18 @@ import (
 	"rapport.example/internal/value"
 )
 
-func parseLeaf(doc value.Value, path, head string, k kind, at place) (*Node, error) {
+// compared parses a leaf of operators.
+func (p *parser) compared(doc value.Value, path, head string, k kind, depth int, at place) (*Node, error) {
 	name := doc.Get(head)
 	if name.Kind() != value.String || name.Text() == "" {
 		return nil, fault.Field(join(path, head), "must be a name")
 	}
-	n := &Node{kind: k, name: name.Text()}
+	n := &Node{kind: k, path: ParsePath(name.Text())}
 	for f, v := range doc.Fields() {
 		if f == head {
 			continue
 		}
-		t, err := parseTest(f, v, path)
+		t, err := p.test(f, v, path, depth, at)
 		if err != nil {
 			return nil, err
 		}
@@ -61,18 +62,27 @@ func operator(word string) op {
 		return opAfter
 	case "exists":
 		return opExists
+	case "is_timestamp":
+		return opIsTimestamp
+	case "has":
+		return opHas
 	}
 	return 0
 }
 
-func parseTest(word string, v value.Value, path string) (t test, err error) {
+func (p *parser) test(word string, v value.Value, path string, depth int, at place) (t test, err error) {
 	if t.op = operator(word); t.op == 0 {
 		return t, unknown(path, word, strings.Fields("attribute property "+leafWords))
 	}
 	path = join(path, word)
 	switch t.op {
-	case opExists:
+	case opExists, opIsTimestamp:
 		t.want, err = boolean(v, path)
+	case opHas:
+		if at == anywhere {
+			at = inHas
+		}
+		t.cond, err = p.node(v, path, depth+1, at)
 	case opIs, opIsNot, opContains, opNotContains:
 		t.vals, err = operands(v, path, t.op)
 	case opBefore, opAfter:
@@ -169,6 +179,9 @@ func conflict(tests []test, path string) error {
 		return fault.Field(path, "can never be true: no number lies between %s and %s", low.num.lit, high.num.lit)
 	}
 	before, after := by[opBefore], by[opAfter]
+	if e := by[opIsTimestamp]; e != nil && !e.want && (before != nil || after != nil) {
+		return fault.Field(path, "can never be true: what is no timestamp is neither before nor after a moment")
+	}
 	if before != nil && after != nil && before.when.relative == after.when.relative && before.when.ms-after.when.ms < 2 {
 		return fault.Field(path, "can never be true: no moment lies after %s and before %s", after.when, before.when)
 	}

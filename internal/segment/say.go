@@ -25,7 +25,7 @@ func (n *Node) say(whose string) string {
 	case none:
 		return "not (" + n.join(", or ", whose) + ")"
 	case attribute, property:
-		name := word(n.name)
+		name := word(n.path.name)
 		if n.kind == property {
 			name = whose + name
 		}
@@ -47,7 +47,7 @@ func (n *Node) say(whose string) string {
 // word quotes a name that could be taken for more than one word.
 func word(name string) string {
 	for _, c := range name {
-		if c != '_' && c != '.' && c != '-' && c != '$' && !unicode.IsLetter(c) && !unicode.IsDigit(c) {
+		if !strings.ContainsRune("_.-$[]", c) && !unicode.IsLetter(c) && !unicode.IsDigit(c) {
 			return string(value.Quote(name))
 		}
 	}
@@ -107,6 +107,13 @@ func (t *test) say() string {
 		return "is at most " + t.num.lit
 	case opBefore:
 		return "is before " + t.when.String()
+	case opIsTimestamp:
+		if t.want {
+			return "is a timestamp"
+		}
+		return "is not a timestamp"
+	case opHas:
+		return "has one (where " + t.cond.say("its ") + ")"
 	default:
 		return "is after " + t.when.String()
 	}
@@ -128,7 +135,10 @@ func (c *count) say() string {
 	if c.spec.Where != nil {
 		what += " (where " + c.spec.Where.say("its ") + ")"
 	}
-	if c.most == 0 {
+	switch {
+	case c.dated():
+		return what + c.sayWhen()
+	case c.most == 0:
 		return what + " did not happen" + c.often("")
 	}
 	return what + c.often(" happened")
@@ -151,6 +161,23 @@ func (c *count) often(verb string) string {
 		verb += " within the last " + strings.TrimPrefix(Duration(c.window), "1 ")
 	}
 	return verb
+}
+
+func (c *count) sayWhen() string {
+	var parts []string
+	for _, d := range [...]struct {
+		word  string
+		tests []test
+	}{{" first happened", c.first}, {" last happened", c.last}} {
+		for i := range d.tests {
+			how := strings.TrimPrefix(d.tests[i].say(), "is")
+			if i == 0 {
+				how = d.word + how
+			}
+			parts = append(parts, how)
+		}
+	}
+	return strings.Join(parts, " and")
 }
 
 func times(n int64) string {

@@ -7,7 +7,7 @@ import "rapport.example/internal/value"
 type Shape struct {
 	Group     Group
 	Children  []*Node // of a group
-	Attribute string  // name or dotted path
+	Attribute string  // name of or path to what it looks at
 	Event     *Count
 	Segment   string // slug
 	Not       bool   // of Segment: not in it
@@ -27,8 +27,11 @@ const (
 
 // Count is what an event condition asks. At a moment now it is met by a person whose fact F of Key has, without a Window,
 // Least ≤ F.Count ≤ Most; with one, so many of F.Newest above now - Window; and if Aged, whose profile's age began at or before that.
+// With First or Last that is not asked, but whether F.First and F.Newest[0] are there and meet them.
 type Count struct {
 	Spec   FactSpec
+	First  Dates
+	Last   Dates
 	Least  int64 // 0 = no lower bound
 	Most   int64 // -1 = no upper bound
 	Window int64 // ms; 0 = ever
@@ -48,10 +51,10 @@ func (n *Node) Shape() Shape {
 	case none:
 		return Shape{Group: None, Children: n.children}
 	case attribute:
-		return Shape{Attribute: n.name}
+		return Shape{Attribute: n.path.name}
 	case happened:
 		c := n.event
-		return Shape{Event: &Count{Spec: c.spec, Least: c.least, Most: c.most, Window: c.window, Aged: c.aged()}}
+		return Shape{Event: &Count{Spec: c.spec, First: c.first, Last: c.last, Least: c.least, Most: c.most, Window: c.window, Aged: c.aged()}}
 	case member:
 		return Shape{Segment: n.name, Not: n.not}
 	default:
@@ -59,12 +62,24 @@ func (n *Node) Shape() Shape {
 	}
 }
 
-// Holds answers an attribute leaf for a value; nil is no value.
-func (n *Node) Holds(v value.Value, now int64) bool { return evalTests(n.tests, v, now).Match }
+// Holds answers an attribute leaf for what Path.Of found; nil is no value.
+func (n *Node) Holds(v value.Value, now int64) bool {
+	if !n.path.many {
+		return evalTests(n.tests, v, now).Match
+	}
+	m := several{tests: n.tests, now: now, found: tally{decides: true}}
+	for e := range v.Elements() {
+		m.add(e)
+	}
+	return m.result().Match
+}
 
-// Timed reports whether an attribute leaf asks for moments alone: then HoldsAt answers as Holds does for every value that is a
-// timestamp, and no other value meets it.
+// Timed reports whether an attribute leaf asks one value for moments alone: then HoldsAt answers as Holds does for every value that
+// is a timestamp, and no other value meets it.
 func (n *Node) Timed() bool {
+	if n.path.many {
+		return false
+	}
 	for i := range n.tests {
 		if op := n.tests[i].op; op != opBefore && op != opAfter {
 			return false
@@ -74,9 +89,15 @@ func (n *Node) Timed() bool {
 }
 
 // HoldsAt answers a timed leaf for a timestamp in Unix ms.
-func (n *Node) HoldsAt(ms, now int64) bool {
-	for i := range n.tests {
-		if t := &n.tests[i]; !t.when.eval(ms, now, t.op == opBefore).Match {
+func (n *Node) HoldsAt(ms, now int64) bool { return Dates(n.tests).Hold(ms, now) }
+
+// Dates are befores and afters that all have to hold.
+type Dates []test
+
+// Hold answers them for a moment in Unix ms.
+func (d Dates) Hold(ms, now int64) bool {
+	for i := range d {
+		if t := &d[i]; !t.when.eval(ms, now, t.op == opBefore).Match {
 			return false
 		}
 	}

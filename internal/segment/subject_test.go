@@ -23,22 +23,10 @@ func newBody(created int64) *body {
 	return &body{attributes: map[string]value.Value{}, facts: map[uint64]person.Fact{}, members: map[string]bool{}, created: created}
 }
 
-func (b *body) Attribute(name string) value.Value {
-	if v := b.attributes[name]; v != nil {
-		return v
-	}
-	for i := range name {
-		if name[i] == '.' {
-			if v := b.attributes[name[:i]]; v != nil {
-				return v.Path(name[i+1:])
-			}
-		}
-	}
-	return nil
-}
-func (b *body) Property(path string) value.Value { return b.properties.Path(path) }
-func (b *body) Fact(key uint64) person.Fact      { return b.facts[key] }
-func (b *body) Member(slug string) bool          { return b.members[slug] }
+func (b *body) Attribute(name string) value.Value { return b.attributes[name] }
+func (b *body) Data() value.Value                 { return b.properties }
+func (b *body) Fact(key uint64) person.Fact       { return b.facts[key] }
+func (b *body) Member(slug string) bool           { return b.members[slug] }
 func (b *body) Since() int64 {
 	if b.happened {
 		return min(b.created, b.first)

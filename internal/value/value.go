@@ -345,10 +345,48 @@ func skip(v []byte, i int) int {
 
 // Get returns an object's member by exact name, nil if v is no object or has none.
 func (v Value) Get(name string) Value {
-	for k, f := range v.Fields() {
-		if k == name {
-			return f
+	if v.Kind() != Object {
+		return nil
+	}
+	for i := 1; v[i] == '"'; {
+		end := skip(v, i)
+		start := end + 1 // ':'
+		next := skip(v, start)
+		if v[i:end].named(name) {
+			return v[start:next:next]
 		}
+		i = next + 1
+		if v[next] == '}' {
+			break
+		}
+	}
+	return nil
+}
+
+// named reports whether v, a string, has this content.
+func (v Value) named(name string) bool {
+	if bytes.IndexByte(v, '\\') >= 0 {
+		return v.Text() == name
+	}
+	return string(v[1:len(v)-1]) == name
+}
+
+// At returns an array's element, counted from 0, or with i below 0 from the end: -1 is the last. It is nil if v is no array or has
+// not so many.
+func (v Value) At(i int) Value {
+	if i < 0 {
+		for range v.Elements() {
+			i++
+		}
+	}
+	if i < 0 {
+		return nil
+	}
+	for e := range v.Elements() {
+		if i == 0 {
+			return e
+		}
+		i--
 	}
 	return nil
 }
