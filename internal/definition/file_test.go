@@ -166,7 +166,7 @@ campaigns:
 `)
 	plan := Diff(nil, d, false)
 	err := d.Locate(Check(nil, plan.Payload()))
-	const want = "test.yaml:6:5: campaigns.c.filter: there is no segment pying"
+	const want = "test.yaml:6:14: campaigns.c.filter.segment: there is no segment pying"
 	if err == nil || err.Error() != want {
 		t.Errorf("Locate() = %v, want %s", err, want)
 	}

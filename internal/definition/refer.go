@@ -1,7 +1,6 @@
 package definition
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -19,15 +18,10 @@ func (c *compiler) order() error {
 		if seg.Condition == nil {
 			continue
 		}
-		m := seg.Condition.Mentions()
-		for _, slug := range m.Segments {
-			if s.segmentBySlug[slug] == nil {
-				return at(Segments, seg.Slug, fault.Field("conditions", "there is no segment %s%s", slug, c.meant(slug)))
-			}
-			if s.segmentBySlug[slug].Archived {
-				return at(Segments, seg.Slug, fault.Field("conditions", "segment %s is archived", slug))
-			}
+		if err := c.conditions(seg.Condition); err != nil {
+			return at(Segments, seg.Slug, err)
 		}
+		m := seg.Condition.Mentions()
 		seg.DependsOn = m.Segments
 		for _, a := range m.Attributes {
 			s.byAttribute[a] = append(s.byAttribute[a], seg)
@@ -64,7 +58,7 @@ func (v *visitor) visit(seg *Segment) error {
 	v.path = append(v.path, seg.Slug)
 	if seen {
 		circle := v.path[slices.Index(v.path, seg.Slug):]
-		return at(Segments, seg.Slug, fault.Field("conditions", "segments refer to each other in a circle: %s", strings.Join(circle, " → ")))
+		return at(Segments, seg.Slug, fault.Field(reference(seg, circle[1]), "segments refer to each other in a circle: %s", strings.Join(circle, " → ")))
 	}
 	v.state[seg] = false
 	for _, slug := range seg.DependsOn {
@@ -79,10 +73,20 @@ func (v *visitor) visit(seg *Segment) error {
 	return nil
 }
 
+// reference is the place of a segment's condition that refers to another one.
+func reference(seg *Segment, slug string) string {
+	for _, n := range seg.Condition.Names() {
+		if n.Segment == slug {
+			return n.At
+		}
+	}
+	return "conditions"
+}
+
 // references refuses current campaigns and transactional messages that name a segment, sender or layout that is not there.
 func (c *compiler) references() error {
 	for _, j := range c.set.campaigns {
-		if err := c.conditions("filter", j.Filter); err != nil {
+		if err := c.conditions(j.Filter); err != nil {
 			return at(Campaigns, j.Slug, err)
 		}
 		if slug := j.Trigger.Segment; slug != "" && c.set.segmentBySlug[slug] == nil {
@@ -92,8 +96,8 @@ func (c *compiler) references() error {
 			return at(Campaigns, j.Slug, fault.Field("trigger.enters_segment", "segment %s is archived", seg.Slug))
 		}
 		for _, n := range j.Nodes {
-			for i, a := range n.Arms {
-				if err := c.conditions(fmt.Sprintf("%s.branch[%d].if", n.Path, i), a.If); err != nil {
+			for _, a := range n.Arms {
+				if err := c.conditions(a.If); err != nil {
 					return at(Campaigns, j.Slug, err)
 				}
 			}
@@ -113,16 +117,15 @@ func (c *compiler) references() error {
 	return nil
 }
 
-func (c *compiler) conditions(path string, n *segment.Node) error {
-	if n == nil {
-		return nil
-	}
-	for _, slug := range n.Mentions().Segments {
-		if c.set.segmentBySlug[slug] == nil {
-			return fault.Field(path, "there is no segment %s%s", slug, c.meant(slug))
-		}
-		if c.set.segmentBySlug[slug].Archived {
-			return fault.Field(path, "segment %s is archived", slug)
+// conditions refuses a condition that names a segment that is not there or archived.
+func (c *compiler) conditions(n *segment.Node) error {
+	for _, name := range n.Names() {
+		switch slug := name.Segment; {
+		case slug == "":
+		case c.set.segmentBySlug[slug] == nil:
+			return fault.Field(name.At, "there is no segment %s%s", slug, c.meant(slug))
+		case c.set.segmentBySlug[slug].Archived:
+			return fault.Field(name.At, "segment %s is archived", slug)
 		}
 	}
 	return nil

@@ -154,17 +154,17 @@ func TestRefused(t *testing.T) {
   - {id: a, conditions: {segment: b}}
   - {id: b, conditions: {any: [{segment: c}, {attribute: x, is: y}]}}
   - {id: c, conditions: {segment: a}}
-`, "segments.a.conditions", "segments refer to each other in a circle: a → b → c → a"},
+`, "segments.a.conditions.segment", "segments refer to each other in a circle: a → b → c → a"},
 		"itself": {`segments:
   - {id: a, conditions: {not_segment: a}}
-`, "segments.a.conditions", "segments refer to each other in a circle: a → a"},
+`, "segments.a.conditions.not_segment", "segments refer to each other in a circle: a → a"},
 		"segment of segment": {`segments:
   - {id: paying, manual: true}
   - {id: b, conditions: {segment: payng}}
-`, "segments.b.conditions", "there is no segment payng, did you mean paying?"},
+`, "segments.b.conditions.segment", "there is no segment payng, did you mean paying?"},
 		"segment of filter": {`campaigns:
   - {id: c, trigger: {event: go}, filter: {segment: s}, workflow: [{id: e, exit: true}]}
-`, "campaigns.c.filter", "there is no segment s"},
+`, "campaigns.c.filter.segment", "there is no segment s"},
 		"segment of trigger": {`campaigns:
   - {id: c, trigger: {enters_segment: s}, workflow: [{id: e, exit: true}]}
 `, "campaigns.c.trigger.enters_segment", "there is no segment s"},
@@ -176,7 +176,7 @@ func TestRefused(t *testing.T) {
       - id: b
         branch:
           - {if: {attribute: x, exists: true}, then: [{id: b2, branch: [{if: {segment: s}, then: []}]}]}
-`, "campaigns.c.workflow[1].branch[0].then[0].branch[0].if", "there is no segment s"},
+`, "campaigns.c.workflow[1].branch[0].then[0].branch[0].if.segment", "there is no segment s"},
 		"sender": {`senders: [{id: hallo, email: hello@acme.example}]
 layouts: [{id: plain, body: "{{ content }}"}]
 campaigns:

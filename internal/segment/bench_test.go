@@ -15,6 +15,15 @@ var benchConditions = map[string]string{
 	"moment":   `{"attribute":"trial_ends_at","after":"in 3d"}`,
 	"date":     `{"attribute":"signed_up","before":"30d ago"}`,
 	"event":    `{"event":"purchase","at_least":2,"within":"30d"}`,
+	"path":     `{"attribute":"address.city","is":"Bonn"}`,
+	"element":  `{"attribute":"orders[-1].total","at_least":100}`,
+	"any":      `{"attribute":"orders[].total","at_least":100,"less":300}`,
+	"none":     `{"attribute":"orders[].state","is_not":"open"}`,
+	"has":      `{"attribute":"orders","has":{"all":[{"property":"state","is":"paid"},{"property":"total","greater":100}]}}`,
+	"list":     `{"attribute":"tags","is":["vip","team"]}`,
+	"property": `{"all":[{"property":"kind","is":"book"},{"property":"items[].sku","is":"a1"}]}`,
+	"first":    `{"event":"purchase","first":{"before":"90d ago"}}`,
+	"last":     `{"event":"purchase","last":{"after":"30d ago","before":"1d ago"}}`,
 	"paying":   `{"all":[{"attribute":"plan","is":["pro","team"]},{"event":"purchase","at_least":1,"within":"30d"}]}`,
 	"leaves20": `{"any":[` + strings.Repeat(`{"all":[{"attribute":"plan","is":"team"},{"event":"purchase","at_least":9,"within":"1d"}]},`, 9) + `{"none":[{"segment":"vip"},{"attribute":"logins","less":1}]}]}`,
 }
@@ -24,9 +33,12 @@ func benchBody(tb testing.TB, n *Node) *body {
 	b := newBody(epoch)
 	for name, v := range map[string]string{
 		"plan": `"team"`, "logins": `"42"`, "email": `"ann.lee@acme.example"`, "trial_ends_at": "1769904000", "signed_up": `"2026-01-02T03:04:05Z"`,
+		"address": `{"street":"Am Markt 1","city":"Bonn"}`, "tags": `["new","beta","team"]`,
+		"orders": `[{"state":"paid","total":99.5},{"state":"paid","total":120},{"state":"sent","total":450}]`,
 	} {
 		b.attributes[name] = mustValue(tb, v)
 	}
+	b.properties = mustValue(tb, `{"kind":"book","items":[{"sku":"b2"},{"sku":"a1"}]}`)
 	for i := range int64(20) {
 		b.observe(specsOf(n), event.Activity{Type: event.Track, Name: "purchase", At: epoch + i*day})
 	}

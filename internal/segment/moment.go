@@ -89,6 +89,9 @@ const (
 func ParseDuration(s string) (int64, error) {
 	units := map[byte]int64{'s': second, 'm': minute, 'h': hour, 'd': day, 'w': week}
 	rest, total := strings.TrimSpace(s), int64(0)
+	if strings.HasPrefix(rest, "-") {
+		return 0, fmt.Errorf("%q is below zero; write it without the sign", s)
+	}
 	for rest != "" {
 		i := 0
 		for i < len(rest) && rest[i] >= '0' && rest[i] <= '9' {

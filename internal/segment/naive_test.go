@@ -1,7 +1,9 @@
 package segment
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -34,13 +36,17 @@ func drawCondition(t *rapid.T, depth int) naive {
 	if depth > 0 && rapid.IntRange(0, 2).Draw(t, "group") > 0 {
 		return drawGroup(t, depth)
 	}
-	switch rapid.IntRange(0, 5).Draw(t, "leaf") {
+	switch rapid.IntRange(0, 8).Draw(t, "leaf") {
 	case 0:
 		return drawMember(t)
 	case 1:
 		return drawMoment(t)
 	case 2:
 		return drawNumber(t)
+	case 6:
+		return drawDates(t)
+	case 7, 8:
+		return drawElements(t)
 	default:
 		return drawEvent(t)
 	}
@@ -148,6 +154,113 @@ func drawMoment(t *rapid.T) naive {
 	}
 }
 
+// drawDates asks when an event happened first or last: before or after a moment, or both.
+func drawDates(t *rapid.T) naive {
+	word := rapid.SampledFrom([]string{"first", "last"}).Draw(t, "which")
+	after, before := rapid.IntRange(-6, 6).Draw(t, "after"), rapid.IntRange(-6, 6).Draw(t, "before")
+	fixed := rapid.Bool().Draw(t, "fixed")
+	bounds := rapid.IntRange(0, 2).Draw(t, "bounds")
+	if bounds == 2 && before <= after {
+		bounds = 0
+	}
+	moment := func(s int) (json string, at func(now int64) int64) {
+		if fixed {
+			ms := epoch + int64(s)*1000
+			return fmt.Sprint(ms / 1000), func(int64) int64 { return ms }
+		}
+		return fmt.Sprintf("%q", strings.ReplaceAll(fmt.Sprintf("%+ds", s), "+0s", "now")), func(now int64) int64 { return now + int64(s)*1000 }
+	}
+	afterJSON, afterAt := moment(after)
+	beforeJSON, beforeAt := moment(before)
+	dates := [...]string{`"after":` + afterJSON, `"before":` + beforeJSON, `"after":` + afterJSON + `,"before":` + beforeJSON}[bounds]
+	when := func(h *history) (ms int64, ok bool) {
+		for _, a := range h.events {
+			if a.Type == event.Track && a.Name == "a" && (!ok || a.At < ms == (word == "first")) {
+				ms, ok = a.At, true
+			}
+		}
+		return ms, ok
+	}
+	return naive{
+		leaf: bounds < 2, json: fmt.Sprintf(`{"event":"a",%q:{%s}}`, word, dates),
+		holds: func(h *history, now int64) bool {
+			ms, ok := when(h)
+			return ok && (bounds == 1 || ms > afterAt(now)) && (bounds == 0 || ms < beforeAt(now))
+		},
+		edges: func(h *history) []int64 {
+			ms, _ := when(h)
+			return []int64{ms - int64(after)*1000, ms - int64(before)*1000}
+		},
+	}
+}
+
+// element is what the elements of the attribute l are, if they are objects.
+type element struct {
+	S *string  `json:"s"`
+	T *float64 `json:"t"`
+}
+
+func (h *history) elements(t *rapid.T) (all []element) {
+	var raw []json.RawMessage
+	if json.Unmarshal([]byte(h.attributes["l"]), &raw) != nil {
+		return nil
+	}
+	for _, r := range raw {
+		var e element
+		if r[0] == '{' {
+			if err := json.Unmarshal(r, &e); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// drawElements asks of the elements of a list.
+func drawElements(t *rapid.T) naive {
+	off := rapid.IntRange(-4, 4).Draw(t, "offset")
+	moment := strings.ReplaceAll(fmt.Sprintf("%+ds", off), "+0s", "now")
+	s := rapid.SampledFrom([]string{"x", "y"}).Draw(t, "s")
+	is := func(e element) bool { return e.S != nil && *e.S == s }
+	ms := func(e element) int64 { return int64(math.Round(*e.T * 1000)) }
+	ahead := func(e element, now int64) bool { return e.T != nil && ms(e) > now+int64(off)*1000 }
+	one := func(holds func(e element, now int64) bool) func(*history, int64) bool {
+		return func(h *history, now int64) bool {
+			return slices.ContainsFunc(h.elements(t), func(e element) bool { return holds(e, now) })
+		}
+	}
+	c := [...]struct {
+		json  string
+		holds func(*history, int64) bool
+	}{
+		{fmt.Sprintf(`{"attribute":"l[].s","is":%q}`, s), one(func(e element, _ int64) bool { return is(e) })},
+		{fmt.Sprintf(`{"attribute":"l[].s","is_not":%q}`, s), func(h *history, now int64) bool { return !slices.ContainsFunc(h.elements(t), is) }},
+		{fmt.Sprintf(`{"attribute":"l[].t","after":%q}`, moment), one(ahead)},
+		{fmt.Sprintf(`{"attribute":"l","has":{"all":[{"property":"s","is":%q},{"property":"t","after":%q}]}}`, s, moment), one(func(e element, now int64) bool { return is(e) && ahead(e, now) })},
+		{fmt.Sprintf(`{"attribute":"l[]","has":{"any":[{"property":"s","is_not":%q},{"property":"t","is_timestamp":true}]}}`, s), one(func(e element, _ int64) bool { return !is(e) || e.T != nil })},
+		{fmt.Sprintf(`{"attribute":"l[0].t","is_timestamp":%v}`, s == "x"), func(h *history, _ int64) bool {
+			var raw []json.RawMessage
+			first := element{}
+			if json.Unmarshal([]byte(h.attributes["l"]), &raw) == nil && len(raw) > 0 && raw[0][0] == '{' {
+				first = h.elements(t)[0]
+			}
+			return (first.T != nil) == (s == "x")
+		}},
+	}[rapid.IntRange(0, 5).Draw(t, "of elements")]
+	return naive{
+		json: c.json, holds: c.holds,
+		edges: func(h *history) (out []int64) {
+			for _, e := range h.elements(t) {
+				if e.T != nil {
+					out = append(out, ms(e)-int64(off)*1000)
+				}
+			}
+			return out
+		},
+	}
+}
+
 func drawEvent(t *rapid.T) naive {
 	name := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "event")
 	typ := rapid.SampledFrom([]event.Type{event.Track, event.Track, event.Page}).Draw(t, "type")
@@ -226,6 +339,18 @@ func drawHistory(t *rapid.T) *history {
 	if rapid.IntRange(0, 4).Draw(t, "timed") > 0 {
 		ms := drawAt(t)
 		h.attributes["t"] = fmt.Sprintf("%d.%03d", ms/1000, ms%1000)
+	}
+	h.attributes["l"] = rapid.SampledFrom([]string{"", `[]`, `"x"`, `{"s":"x"}`, "list"}).Draw(t, "l")
+	if h.attributes["l"] == "list" {
+		parts := make([]string, rapid.IntRange(1, 3).Draw(t, "elements"))
+		for i := range parts {
+			at := drawAt(t)
+			parts[i] = fmt.Sprintf(rapid.SampledFrom([]string{`{"s":"x","t":%d.%03d}`, `{"t":%d.%03d}`, `{"s":"y","t":%d.%03d}`, `%d.%03d`}).Draw(t, "element"), at/1000, at%1000)
+			if rapid.IntRange(0, 2).Draw(t, "timeless") == 0 {
+				parts[i] = rapid.SampledFrom([]string{`{"s":"x"}`, `{"s":"y"}`, `{"s":null}`, `"x"`, `null`}).Draw(t, "element")
+			}
+		}
+		h.attributes["l"] = "[" + strings.Join(parts, ",") + "]"
 	}
 	for range rapid.IntRange(0, 8).Draw(t, "events") {
 		h.events = append(h.events, event.Activity{

@@ -25,7 +25,7 @@ const (
 type Node struct {
 	kind     kind
 	children []*Node // of all, anyOf, none
-	at       string  // of leaves: where it stands in the document, as Parse names fields
+	at       string  // of leaves: the field of the document that says what it looks at, as Parse names fields
 	name     string  // event name or segment slug
 	path     Path    // of attribute and property
 	tests    []test  // of attribute and property: all must hold
@@ -159,6 +159,32 @@ func (n *Node) Specs() []FactSpec {
 	return out
 }
 
+// Name is a name in a condition, with the field where it stands as Parse names fields. One of the others is set.
+type Name struct {
+	At        string
+	Attribute Path
+	Event     string // of the type
+	Type      event.Type
+	Segment   string // slug
+}
+
+// Names lists the attributes, events and segments that n looks at by name, in the document's order.
+func (n *Node) Names() []Name {
+	var out []Name
+	n.walk(func(n *Node) {
+		switch n.kind {
+		case attribute:
+			out = append(out, Name{At: n.at, Attribute: n.path})
+		case happened:
+			out = append(out, Name{At: n.at, Event: n.event.spec.Name, Type: n.event.spec.Type})
+		case member:
+			out = append(out, Name{At: n.at, Segment: n.name})
+		default:
+		}
+	})
+	return out
+}
+
 // Mentions collects what n looks at, each once.
 func (n *Node) Mentions() Mentions {
 	var m Mentions
@@ -173,7 +199,7 @@ func (n *Node) Mentions() Mentions {
 	n.walk(func(n *Node) {
 		switch n.kind {
 		case attribute:
-			for _, name := range n.path.starts() {
+			for _, name := range n.path.Starts() {
 				add(&m.Attributes, name)
 			}
 		case happened:

@@ -1,11 +1,13 @@
 package segment
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"rapport.example/internal/event"
+	"rapport.example/internal/fault"
 	"rapport.example/internal/person"
 	"rapport.example/internal/value"
 )
@@ -129,6 +131,40 @@ func TestTooManyLeaves(t *testing.T) {
 	}
 	if _, err := Parse(many(MaxLeaves), ""); err == nil || err.Error() != "any[499].not.where: has more than 500 conditions" {
 		t.Errorf("Parse of %d leaves: %v", MaxLeaves+1, err)
+	}
+}
+
+// TestMany holds trees far beyond the bounds to a quick answer with the place.
+func TestMany(t *testing.T) {
+	t.Parallel()
+	wide := `{"any":[` + strings.Repeat(`{"all":[{"attribute":"a","is":1}]},`, 9_999) + `{"segment":"a"}]}`
+	nested := func(n int) string { return strings.Repeat(`{"not":`, n) + `{"segment":"a"}` + strings.Repeat(`}`, n) }
+	for name, c := range map[string]struct{ text, want string }{
+		"10,000 beside each other":      {wide, "conditions.any[500].all[0]: has more than 500 conditions"},
+		"40 in each other":              {nested(40), "conditions" + strings.Repeat(".not", 33) + ": is nested deeper than 32 groups"},
+		"40 objects within one another": {`{"attribute":"a","has":` + strings.Repeat(`{"property":"b","has":`, 38) + `{"property":"c","is":1}` + strings.Repeat(`}`, 39), "conditions" + strings.Repeat(".has", 33) + ": is nested deeper than 32 groups"},
+	} {
+		_, err := Parse(mustValue(t, c.text), "conditions")
+		if !fault.Is(err, fault.Invalid) || err.Error() != c.want {
+			t.Errorf("%s: Parse = %v, want %s", name, err, c.want)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	n := mustParse(t, `{"any":[{"attribute":"orders[].total","has":{"property":"p","is":1}},{"not":{"event":"/x","type":"page","where":{"property":"p","is":1}}},{"all":[{"segment":"a","in":false},{"not_segment":"b"}]}]}`)
+	want := []Name{
+		{At: "conditions.any[0].attribute", Attribute: ParsePath("orders[].total")},
+		{At: "conditions.any[1].not.event", Event: "/x", Type: event.Page},
+		{At: "conditions.any[2].all[0].segment", Segment: "a"},
+		{At: "conditions.any[2].all[1].not_segment", Segment: "b"},
+	}
+	if diff := cmp.Diff(want, n.Names(), cmp.AllowUnexported(Path{})); diff != "" {
+		t.Errorf("Names (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"orders[].total", "orders", "orders[]"}, want[0].Attribute.Starts()); diff != "" {
+		t.Errorf("Starts (-want +got):\n%s", diff)
 	}
 }
 

@@ -73,7 +73,7 @@ func (p *parser) node(doc value.Value, path string, depth int, at place) (*Node,
 	if err != nil {
 		return nil, err
 	}
-	n.at = path
+	n.at = join(path, head)
 	return n, nil
 }
 
@@ -177,6 +177,9 @@ func only(doc value.Value, path string, words ...string) error {
 
 // unknown says what may have been meant: a word that is spelled alike, or this language's word for one of another.
 func unknown(path, key string, known []string) error {
+	if instead := elsewhere(key); instead != "" {
+		return fault.Field(join(path, key), "%s", instead)
+	}
 	near := synonym(key)
 	if !slices.Contains(known, near) {
 		near = fault.Nearest(key, known)
@@ -185,6 +188,17 @@ func unknown(path, key string, known []string) error {
 		return fault.Field(join(path, key), "is not known here; did you mean %s?", near)
 	}
 	return fault.Field(join(path, key), "is not known here; known are %s", strings.Join(known, ", "))
+}
+
+// elsewhere says of what has no word of its own where else it is found, or that it cannot be asked yet.
+func elsewhere(key string) string {
+	switch strings.ToLower(key) {
+	case "topic", "topics", "subscribed", "subscription", "subscribed_to":
+		return "is an attribute here: {attribute: cio_subscription_preferences.topics.topic_1, is_not: false} is true of who is subscribed by default and did not leave"
+	case "newsletter", "newsletters", "converted", "conversion":
+		return "is not available yet: conditions cannot ask for newsletters or conversions"
+	}
+	return ""
 }
 
 // synonym is our word for what other condition languages call so.

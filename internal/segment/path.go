@@ -33,6 +33,9 @@ func (p *Path) Of(s Subject) value.Value {
 
 // in is Of for an object.
 func (p *Path) in(data value.Value) value.Value {
+	if !p.deep {
+		return data.Get(p.name)
+	}
 	var out value.Value
 	p.property(data, p.gather(&out))
 	return p.closed(out)
@@ -120,8 +123,8 @@ func after(v value.Value, rest string, visit func(value.Value)) bool {
 	return e != nil && after(e, rest, visit)
 }
 
-// starts lists the names of which the path may be a way into the value: itself, and what stands before its dots and brackets.
-func (p *Path) starts() []string {
+// Starts lists the names that what the path begins in may have: the path itself, and what stands before each of its dots and brackets.
+func (p *Path) Starts() []string {
 	out := []string{p.name}
 	for i := 0; i < len(p.name); i++ {
 		if c := p.name[i]; c == '.' || c == '[' {
