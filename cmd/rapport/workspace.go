@@ -89,6 +89,9 @@ func printPlan(a *app, out *admin.ApplyAnswer) {
 		}
 		fmt.Fprintf(a.out, "campaign %s %s for %s in segment %s now, if its filter and frequency let them in\n", s.Campaign, verb("would start", "starts"), people, s.Segment)
 	}
+	for _, w := range out.Warnings {
+		fmt.Fprintf(a.out, "warning: line %d: %s: %s\n", w.Line, w.Field, w.Message)
+	}
 	for _, k := range out.Credentials {
 		fmt.Fprintln(a.out, credentialLine(k))
 	}

@@ -64,6 +64,14 @@ func TypeOf(word string) (t Type, ok bool) {
 // ChainName is the key of the chain that an activity of this type and name belongs to.
 func ChainName(t Type, name string) string { return string([]byte{byte(t)}) + name }
 
+// OfChain is the type and name of a chain by its key; ok is false if that is none.
+func OfChain(key string) (t Type, name string, ok bool) {
+	if key == "" {
+		return 0, "", false
+	}
+	return Type(key[0]), key[1:], true
+}
+
 // Activity is one row of the append-ordered activity table. Rows form two chains per person: all of the person's
 // activities (Prev) and those that Chain names alike (PrevNamed).
 type Activity struct {

@@ -36,3 +36,29 @@ func TestMembership(t *testing.T) {
 		}
 	})
 }
+
+// TestApplyWarns: names that nobody was seen with are warned of, with their place in the file, and applied.
+func TestApplyWarns(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
+		s := newServer(t, db, nil)
+		const odd = "schema: 1\nworkspace: acme\nsegments:\n  - id: odd\n    conditions: {any: [{attribute: plan, is: x}, {attribute: plam.b, is: x}]}\n"
+		if got := call[admin.ApplyAnswer](s, "POST", "apply", admin.ApplyRequest{YAML: odd, DryRun: true}, 200); got.Warnings != nil {
+			t.Errorf("warnings of an empty workspace = %+v", got.Warnings)
+		}
+		call[any](s, "POST", "apply", admin.ApplyRequest{YAML: file}, 200)
+		s.Do(s.Identify("7", `{"email":"ada@example.com","plan":"pro"}`))
+		want := []admin.Warning{{Field: "segments.odd.conditions.any[1].attribute", Message: "nobody was seen with an attribute plam; did you mean plan?", Line: 5, Column: 51}}
+		for _, dry := range []bool{true, false} {
+			got := call[admin.ApplyAnswer](s, "POST", "apply", admin.ApplyRequest{YAML: odd, DryRun: dry}, 200)
+			if diff := cmp.Diff(want, got.Warnings); diff != "" || !got.Changed {
+				t.Errorf("apply, dry run %t: changed %t, warnings (-want +got):\n%s", dry, got.Changed, diff)
+			}
+		}
+		// What does not change is not looked at again.
+		if got := call[admin.ApplyAnswer](s, "POST", "apply", admin.ApplyRequest{YAML: odd}, 200); got.Warnings != nil {
+			t.Errorf("warnings of no change = %+v", got.Warnings)
+		}
+	})
+}
