@@ -176,7 +176,9 @@ func (n *Node) Names() []Name {
 		case attribute:
 			out = append(out, Name{At: n.at, Attribute: n.path})
 		case happened:
-			out = append(out, Name{At: n.at, Event: n.event.spec.Name, Type: n.event.spec.Type})
+			if n.event.messages == nil {
+				out = append(out, Name{At: n.at, Event: n.event.spec.Name, Type: n.event.spec.Type})
+			}
 		case member:
 			out = append(out, Name{At: n.at, Segment: n.name})
 		default:
