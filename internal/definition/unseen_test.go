@@ -18,7 +18,7 @@ segments:
       all:
         - {attribute: plann, is: pro}
         - {attribute: "orders[0].total", greater: 5}
-        - {attribute: adress.city, is: Bonn}
+        - {attribute: addresss.city, is: Bonn}
         - {attribute: email, exists: true}
         - {attribute: cio_subscription_preferences.topics.topic_1, is_not: false}
         - {attribute: first.name, is: Ada}
@@ -58,7 +58,7 @@ func TestUnseen(t *testing.T) {
 	s.Event(event.Track, "signed_up")
 	want := []string{
 		`segments.a.conditions.all[0].attribute: nobody was seen with an attribute plann; did you mean plan?`,
-		`segments.a.conditions.all[2].attribute: nobody was seen with an attribute adress; did you mean address?`,
+		`segments.a.conditions.all[2].attribute: nobody was seen with an attribute addresss; did you mean address?`,
 		`segments.a.conditions.all[6].attribute: nobody was seen with an attribute shoe_size`,
 		`segments.a.conditions.all[7].not.event: no event "purchse" was seen; did you mean purchase?`,
 		`segments.a.conditions.all[9].event: no event "/pricing" was seen; did you mean the page of this name?`,
