@@ -28,11 +28,21 @@ type Route struct {
 	Gzip     bool    // the body may come packed, as Content-Encoding: gzip; MaxBody holds for it unpacked
 	Request  any     // an example value of the request's type, nil if it has no body
 	Response any     // an example value of the response's type, nil if it has no body
+	Page     Page    // of a list, which is asked for by limit; the zero Page for what is none
 	Handler  Handler // answers the request
 	// Fail may answer an error, also one from before the handler, in another way: then it returns nil. nil = every error is
 	// answered in the Shape.
 	Fail func(*Call, error) error
 	Doc  string // one line
+}
+
+// Page says how many entries an answer of a list has: Usual of them unless limit asks for another number, never more than Most.
+type Page struct{ Usual, Most int }
+
+// Paged is the route as a list that comes in pages.
+func (r Route) Paged(usual, most int) Route {
+	r.Page = Page{usual, most}
+	return r
 }
 
 // AppScope is the scope without which an App key cannot use the route; "" where other keys are asked for. Without an override

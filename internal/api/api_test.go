@@ -222,7 +222,7 @@ func TestFallbackAndPreflight(t *testing.T) {
 func TestQuery(t *testing.T) {
 	t.Parallel()
 	m := newMux(t, Options{}, route("GET", "/x/{n}", AppErrors, func(c *Call) error {
-		limit, err := c.Limit(50, 100)
+		limit, err := c.Limit()
 		deleted, err2 := c.QueryBool("deleted")
 		word, err3 := c.QueryOneOf("id_type", "id", "email")
 		n, err4 := c.ParamID("n")
@@ -230,7 +230,7 @@ func TestQuery(t *testing.T) {
 			return err
 		}
 		return c.JSON(200, []any{limit, deleted, word, n})
-	}))
+	}).Paged(50, 100))
 	for path, want := range map[string]string{
 		"/x/7": `[50,false,"id",7]`, "/x/7?limit=10&deleted=true&id_type=email": `[10,true,"email",7]`, "/x/7?limit=5000": `[100,false,"id",7]`,
 		"/x/7?limit=0": "", "/x/7?limit=x": "", "/x/7?deleted=maybe": "", "/x/7?id_type=phone": "", "/x/-7": "", "/x/7.0": "",

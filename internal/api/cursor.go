@@ -29,6 +29,9 @@ type List struct {
 
 const macLen = 12
 
+// MaxCursor is the longest token that is looked at, in bytes. Those given out are shorter by far: positions are numbers and names.
+const MaxCursor = 4000
+
 // Encode returns the token that continues the list behind a position. The position is not secret.
 func (c *Cursor) Encode(l List, position string) string {
 	return base64.RawURLEncoding.EncodeToString(append(c.mac(l, position), position...))
@@ -41,7 +44,7 @@ func (c *Cursor) Decode(l List, token string) (position string, err error) {
 		return "", nil
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || len(raw) < macLen || !hmac.Equal(raw[:macLen], c.mac(l, string(raw[macLen:]))) {
+	if err != nil || len(token) > MaxCursor || len(raw) < macLen || !hmac.Equal(raw[:macLen], c.mac(l, string(raw[macLen:]))) {
 		return "", fault.Field("start", "is not a cursor of this list: use the next member of an earlier answer, with the same parameters")
 	}
 	return string(raw[macLen:]), nil

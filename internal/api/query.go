@@ -50,15 +50,22 @@ func (c *Call) QueryInt(name string, def, least, most int64) (int64, error) {
 	return n, nil
 }
 
-// Limit reads the limit parameter: from 1 up to most, def if it is missing. Larger numbers are cut to most, as the
-// vendor does.
-func (c *Call) Limit(def, most int) (int, error) {
-	n, err := c.QueryInt("limit", int64(def), 1, 1<<53)
-	if err != nil {
-		return 0, fault.Field("limit", "must be a whole number from 1 to %d", most)
+// Limit reads the limit parameter: from 1 up to the most of the route's Page, the usual number if it is missing. Larger numbers are cut, as
+// the vendor does.
+func (c *Call) Limit() (int, error) {
+	p := c.Route.Page
+	if p.Most < 1 {
+		return 0, fault.New(fault.Internal, "%s %s is no list", c.Route.Method, c.Route.Path)
 	}
-	return int(min(n, int64(most))), nil
+	n, err := c.QueryInt("limit", int64(p.Usual), 1, 1<<53)
+	if err != nil {
+		return 0, fault.Field("limit", "must be a whole number from 1 to %d", p.Most)
+	}
+	return int(min(n, int64(p.Most))), nil
 }
+
+// PersonIDs are what id_type may say that a person is named by, the usual one first.
+var PersonIDs = []string{"id", "email", "cio_id", "phone"}
 
 // QueryBool reads true, false, 1 or 0; false if the parameter is missing or empty. Python's True and False are these, too.
 func (c *Call) QueryBool(name string) (bool, error) {

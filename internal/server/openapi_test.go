@@ -7,7 +7,9 @@ import (
 	"flag"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -201,6 +203,17 @@ func play(t *testing.T, i server.Info, kind workspace.Kind, name, delivery strin
 		}
 		if !*update {
 			doc.holds(t, e, answer)
+			doc.bounds(t, e, func(q url.Values) (int, []byte) {
+				at := openapi.Fill(e.URL, known)
+				path, query, _ := strings.Cut(at, "?")
+				all, err := url.ParseQuery(query)
+				if err != nil {
+					t.Fatal(err)
+				}
+				maps.Copy(all, q)
+				status, _, body := call(t, i, kind, e.Method, path+"?"+all.Encode(), openapi.Fill(e.Raw, known))
+				return status, body
+			})
 		}
 		for n, from := range e.Keep {
 			if known[n] = openapi.Member(answer, from); known[n] == "" {
@@ -318,5 +331,53 @@ func (d *document) holds(t *testing.T, e openapi.Example, answer any) {
 		}
 		check("/responses/"+string(status)+"/content/application~1json/schema", e.Answer)
 		check("/responses/"+string(status)+"/content/application~1json/schema", answer)
+	}
+}
+
+// bounds asks for what is just within and just beyond what the document says of the parameters of a list. The server refuses the latter, but
+// for numbers that are too large, which it cuts.
+func (d *document) bounds(t *testing.T, e openapi.Example, ask func(url.Values) (int, []byte)) {
+	t.Helper()
+	paths := d.raw.(map[string]any)["paths"].(map[string]any)
+	o := paths[e.Path].(map[string]any)[strings.ToLower(e.Method)].(map[string]any)
+	for _, p := range o["parameters"].([]any) {
+		p := p.(map[string]any)
+		name, in := p["name"], p["in"]
+		if in != "query" {
+			continue
+		}
+		schema := p["schema"].(map[string]any)
+		good, bad := []string{}, []string{}
+		switch {
+		case name == "limit":
+			most, usual := schema["maximum"].(json.Number), schema["default"].(json.Number)
+			if least := schema["minimum"].(json.Number); least != "1" {
+				t.Errorf("%s: the least limit is %s", e.ID, least)
+			}
+			good, bad = []string{"1", usual.String(), most.String(), most.String() + "0"}, []string{"0", "-1", "x"}
+		case name == "start":
+			n, err := schema["maxLength"].(json.Number).Int64()
+			if err != nil {
+				t.Fatal(err)
+			}
+			bad = []string{"x", strings.Repeat("A", int(n)+1)}
+		case schema["enum"] != nil:
+			bad = []string{"nothing-of-the-kind"}
+			for _, word := range schema["enum"].([]any) {
+				if status, body := ask(url.Values{name.(string): {word.(string)}}); status == http.StatusBadRequest && strings.Contains(string(body), "must be one of") {
+					t.Errorf("%s: %s=%s is refused: %s", e.ID, name, word, body)
+				}
+			}
+		}
+		for _, v := range good {
+			if status, body := ask(url.Values{name.(string): {v}}); status != e.Status {
+				t.Errorf("%s: %s=%s: %d %s", e.ID, name, v, status, body)
+			}
+		}
+		for _, v := range bad {
+			if status, body := ask(url.Values{name.(string): {v}}); status != http.StatusBadRequest {
+				t.Errorf("%s: %s=%.20s: %d %s, want 400", e.ID, name, v, status, body)
+			}
+		}
 	}
 }

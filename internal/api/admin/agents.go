@@ -54,12 +54,12 @@ func (s *Surface) agentRoutes() []api.Route {
 		return r
 	}
 	record := route(http.MethodPost, "/agents/v1/audit", audit.Entry{}, nil, s.recordCall, "Records a tool call of the agent whose key it is.")
-	own := route(http.MethodGet, "/agents/v1/audit", nil, AuditAnswer{}, s.auditForAgent, "Lists what agents did and were refused, for an agent with the scope audit.")
+	own := route(http.MethodGet, "/agents/v1/audit", nil, AuditAnswer{}, s.auditForAgent, "Lists what agents did and were refused, for an agent with the scope audit.").Paged(50, 500)
 	record.Auth, own.Auth = api.AgentKey, api.AgentKey
 	return []api.Route{
 		route(http.MethodGet, "/admin/v1/agents", nil, AgentsAnswer{}, s.agents, "Tells what all agents of a workspace may do."),
 		route(http.MethodPut, "/admin/v1/agents", AgentsRequest{}, AgentsAnswer{}, s.setAgents, "Stops the agents of a workspace, or lets them act on live data."),
-		route(http.MethodGet, "/admin/v1/audit", nil, AuditAnswer{}, s.auditLog, "Lists what agents did and were refused."),
+		route(http.MethodGet, "/admin/v1/audit", nil, AuditAnswer{}, s.auditLog, "Lists what agents did and were refused.").Paged(50, 500),
 		record, own,
 	}
 }
@@ -125,7 +125,7 @@ func (s *Surface) auditForAgent(c *api.Call) error {
 }
 
 func (s *Surface) listAudit(c *api.Call, ws int64) error {
-	limit, err := c.Limit(50, 500)
+	limit, err := c.Limit()
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (s *Surface) mailbox(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	limit, err := c.Limit(20, 100)
+	limit, err := c.Limit()
 	if err != nil {
 		return err
 	}

@@ -62,10 +62,10 @@ func (s *Surface) objectRoutes() []api.Route {
 	}
 	return []api.Route{
 		get("object_types", ObjectTypesAnswer{}, s.objectTypes, "Lists the types of objects."),
-		get("objects/{type}", ObjectsAnswer{}, s.objects, "Lists the objects of a type, by id."),
+		get("objects/{type}", ObjectsAnswer{}, s.objects, "Lists the objects of a type, by id.").Paged(50, 500),
 		get("objects/{type}/{id}", Object{}, s.object, "Reads an object."),
-		get("objects/{type}/{id}/people", RelationshipsAnswer{}, s.relatedPeople, "Lists the people who are related to an object."),
-		get("people/{person}/relationships", RelationshipsAnswer{}, s.relationships, "Lists the objects that a person is related to."),
+		get("objects/{type}/{id}/people", RelationshipsAnswer{}, s.relatedPeople, "Lists the people who are related to an object.").Paged(50, maxRelationships),
+		get("people/{person}/relationships", RelationshipsAnswer{}, s.relationships, "Lists the objects that a person is related to.").Paged(50, maxRelationships),
 	}
 }
 
@@ -90,7 +90,7 @@ func (s *Surface) objects(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	limit, err := c.Limit(50, 500)
+	limit, err := c.Limit()
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (s *Surface) relationships(c *api.Call) error {
 
 // related answers a page of relationships that run by a number.
 func (s *Surface) related(c *api.Call, list api.List, read func(after int64, limit int) ([]object.Related, error), number func(*object.Related) int64) error {
-	limit, err := c.Limit(50, maxRelationships)
+	limit, err := c.Limit()
 	if err != nil {
 		return err
 	}

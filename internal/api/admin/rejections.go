@@ -58,7 +58,7 @@ func (s *Surface) rejections(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	limit, err := c.Limit(50, 500)
+	limit, err := c.Limit()
 	if err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func (s *surface) activityQuery(c *api.Call, list, person string) (q ActivityQue
 	if err != nil {
 		return q, p, false, err
 	}
-	if p, err = s.page(c, list, defActivities, maxActivities, word, name, person, strconv.FormatBool(deleted)); err != nil {
+	if p, err = s.page(c, list, word, name, person, strconv.FormatBool(deleted)); err != nil {
 		return q, p, false, err
 	}
 	q = ActivityQuery{From: p.from, Named: name, Limit: p.limit, Living: person == "" && word == "" && !deleted}

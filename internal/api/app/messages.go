@@ -16,12 +16,12 @@ func (s *surface) others() []api.Route {
 	return []api.Route{
 		s.get("/v1/campaigns", CampaignsAnswer{}, s.listCampaigns, "Lists campaigns."),
 		s.get("/v1/campaigns/{campaign_id}", CampaignAnswer{}, s.getCampaign, "Reads a campaign."),
-		s.get("/v1/campaigns/{campaign_id}/messages", MessagesAnswer{}, s.messagesOfCampaign, "Lists a campaign's messages, newest first."),
-		s.get("/v1/messages", MessagesAnswer{}, s.listMessages, "Lists messages, newest first."),
+		s.get("/v1/campaigns/{campaign_id}/messages", MessagesAnswer{}, s.messagesOfCampaign, "Lists a campaign's messages, newest first.").Paged(defMessages, maxMessages),
+		s.get("/v1/messages", MessagesAnswer{}, s.listMessages, "Lists messages, newest first.").Paged(defMessages, maxMessages),
 		s.get("/v1/messages/{message_id}", MessageAnswer{}, s.getMessage, "Reads a message."),
-		s.get("/v1/transactional/{transactional_id}/messages", MessagesAnswer{}, s.messagesOfTransactional, "Lists a transactional message's deliveries, newest first."),
+		s.get("/v1/transactional/{transactional_id}/messages", MessagesAnswer{}, s.messagesOfTransactional, "Lists a transactional message's deliveries, newest first.").Paged(defMessages, maxMessages),
 		s.archivedRoute(),
-		s.get("/v1/activities", ActivitiesAnswer{}, s.listActivities, "Lists activities, newest first."),
+		s.get("/v1/activities", ActivitiesAnswer{}, s.listActivities, "Lists activities, newest first.").Paged(defActivities, maxActivities),
 		s.get("/v1/workspaces", WorkspacesAnswer{}, s.workspaces, "Reads the workspace of the key."),
 	}
 }
@@ -81,7 +81,7 @@ func (s *surface) messages(c *api.Call, name string, d *person.Document, q Deliv
 	for _, param := range [...]string{"campaign_id", "action_id", "newsletter_id", "metric", "type", "drafts", "start_ts", "end_ts", "state"} {
 		filter = append(filter, c.Query(param))
 	}
-	p, err := s.page(c, name, defMessages, maxMessages, filter...)
+	p, err := s.page(c, name, filter...)
 	if err != nil {
 		return err
 	}

@@ -119,14 +119,14 @@ const (
 
 func (s *surface) objectRoutes() []api.Route {
 	return []api.Route{
-		s.get("/v1/customers/{customer_id}/relationships", PersonRelationshipsAnswer{}, s.relationshipsOf, "Lists the objects that a person is related to."),
+		s.get("/v1/customers/{customer_id}/relationships", PersonRelationshipsAnswer{}, s.relationshipsOf, "Lists the objects that a person is related to.").Paged(defObjects, maxOwnRelationships),
 		s.get("/v1/object_types", ObjectTypesAnswer{}, s.objectTypes, "Lists the types of objects."),
 		{
 			Method: http.MethodPost, Path: "/v1/objects", Auth: api.AppKey, Agent: workspace.Read, Scope: workspace.Read, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: MaxPeople,
-			Request: ObjectsRequest{}, Response: ObjectsAnswer{}, Handler: s.fresh(s.searchObjects), Doc: "Finds objects of a type by attributes.",
+			Request: ObjectsRequest{}, Response: ObjectsAnswer{}, Page: api.Page{Usual: defObjects, Most: maxObjects}, Handler: s.fresh(s.searchObjects), Doc: "Finds objects of a type by attributes.",
 		},
 		s.get("/v1/objects/{type_id}/{object_id}/attributes", ObjectAnswer{}, s.objectAttributes, "Reads an object's attributes."),
-		s.get("/v1/objects/{type_id}/{object_id}/relationships", ObjectRelationshipsAnswer{}, s.relatedPeople, "Lists the people who are related to an object."),
+		s.get("/v1/objects/{type_id}/{object_id}/relationships", ObjectRelationshipsAnswer{}, s.relatedPeople, "Lists the people who are related to an object.").Paged(defObjects, maxObjects),
 	}
 }
 
@@ -161,7 +161,7 @@ func (s *surface) searchObjects(c *api.Call) error {
 			return fault.Field(l.Path+".type_id", "must be that of object_type_id, %d", typ)
 		}
 	}
-	limit, err := c.Limit(defObjects, maxObjects)
+	limit, err := c.Limit()
 	if err != nil {
 		return err
 	}
@@ -227,7 +227,7 @@ func (s *surface) relationshipsOf(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.page(c, "person_relationships", defObjects, maxOwnRelationships, d.CIO)
+	p, err := s.page(c, "person_relationships", d.CIO)
 	if err != nil {
 		return err
 	}
@@ -252,7 +252,7 @@ func (s *surface) relatedPeople(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.page(c, "object_relationships", defObjects, maxObjects, o.CIO)
+	p, err := s.page(c, "object_relationships", o.CIO)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ const (
 func (s *surface) optoutRoutes() []api.Route {
 	const path = "/v1/customers/{customer_id}/optouts"
 	return []api.Route{
-		s.get("/v1/optouts", AllOptoutsAnswer{}, s.listOptouts, "Lists people with opt-outs."),
+		s.get("/v1/optouts", AllOptoutsAnswer{}, s.listOptouts, "Lists people with opt-outs.").Paged(defOptouts, maxOptouts),
 		s.get(path, OptoutsAnswer{}, s.optoutsOf, "Lists a person's opt-outs."),
 		{
 			Method: http.MethodPut, Path: path, Auth: api.AppKey, Agent: workspace.WriteLive, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: 64 << 10,
@@ -98,7 +98,7 @@ func (s *surface) optoutsOf(c *api.Call) error {
 // listOptouts lists whole people, in the order in which they came to be.
 func (s *surface) listOptouts(c *api.Call) error {
 	from := senderNumber(c.Query("from"))
-	p, err := s.page(c, "optouts", defOptouts, maxOptouts, from)
+	p, err := s.page(c, "optouts", from)
 	if err != nil {
 		return err
 	}

@@ -16,8 +16,8 @@ type page struct {
 }
 
 // page reads start and limit. filter is every parameter that changes what is listed.
-func (s *surface) page(c *api.Call, name string, def, most int, filter ...string) (page, error) {
-	limit, err := c.Limit(def, most)
+func (s *surface) page(c *api.Call, name string, filter ...string) (page, error) {
+	limit, err := c.Limit()
 	if err != nil {
 		return page{}, err
 	}

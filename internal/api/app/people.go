@@ -27,8 +27,8 @@ func (s *surface) people() []api.Route {
 		},
 		attributes,
 		s.get("/v1/customers/{customer_id}/segments", PersonSegmentsAnswer{}, s.segmentsOf, "Lists the segments that a person is in."),
-		s.get("/v1/customers/{customer_id}/activities", ActivitiesAnswer{}, s.activitiesOf, "Lists a person's activities, newest first."),
-		s.get("/v1/customers/{customer_id}/messages", MessagesAnswer{}, s.messagesOf, "Lists a person's messages, newest first."),
+		s.get("/v1/customers/{customer_id}/activities", ActivitiesAnswer{}, s.activitiesOf, "Lists a person's activities, newest first.").Paged(defActivities, maxActivities),
+		s.get("/v1/customers/{customer_id}/messages", MessagesAnswer{}, s.messagesOf, "Lists a person's messages, newest first.").Paged(defMessages, maxMessages),
 	}
 }
 
@@ -52,7 +52,7 @@ func (s *surface) search(c *api.Call) error {
 
 // identify reads an identifier of the type that the query's id_type says.
 func (s *surface) identify(c *api.Call, field, key string) (person.Identifier, error) {
-	word, err := c.QueryOneOf("id_type", "id", "email", "cio_id", "phone")
+	word, err := c.QueryOneOf("id_type", api.PersonIDs...)
 	if err != nil {
 		return person.Identifier{}, err
 	}

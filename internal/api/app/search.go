@@ -41,7 +41,7 @@ const (
 func (s *surface) searchRoutes() []api.Route {
 	return []api.Route{{
 		Method: http.MethodPost, Path: "/v1/customers", Auth: api.AppKey, Agent: workspace.Read, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: MaxPeople,
-		Request: SearchRequest{}, Response: FoundAnswer{}, Handler: s.fresh(s.searchPeople), Doc: "Finds people by segments and attributes.",
+		Request: SearchRequest{}, Response: FoundAnswer{}, Page: api.Page{Usual: defFound, Most: maxFound}, Handler: s.fresh(s.searchPeople), Doc: "Finds people by segments and attributes.",
 	}}
 }
 
@@ -61,7 +61,7 @@ func (s *surface) searchPeople(c *api.Call) error {
 	if err := hide.asks(f); err != nil {
 		return err
 	}
-	p, err := s.page(c, "customers", defFound, maxFound, string(f.JSON()))
+	p, err := s.page(c, "customers", string(f.JSON()))
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (s *surface) segmentRoutes() []api.Route {
 		s.get("/v1/segments/{segment_id}", SegmentAnswer{}, s.getSegment, "Reads a segment."),
 		remove,
 		s.get("/v1/segments/{segment_id}/customer_count", CountAnswer{}, s.countSegment, "Counts a segment's people."),
-		s.get("/v1/segments/{segment_id}/membership", MembersAnswer{}, s.members, "Lists a segment's people."),
+		s.get("/v1/segments/{segment_id}/membership", MembersAnswer{}, s.members, "Lists a segment's people.").Paged(defMembers, maxMembers),
 		s.get("/v1/segments/{segment_id}/used_by", UsedByAnswer{}, s.usedBy, "Lists the campaigns that look at a segment."),
 	}
 }
@@ -219,7 +219,7 @@ func (s *surface) members(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.page(c, "segment_membership", defMembers, maxMembers, fmt.Sprint(row.ID))
+	p, err := s.page(c, "segment_membership", fmt.Sprint(row.ID))
 	if err != nil {
 		return err
 	}

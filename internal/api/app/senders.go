@@ -42,7 +42,7 @@ const defSenders, maxSenders = 50, 1000
 
 func (s *surface) senderRoutes() []api.Route {
 	return []api.Route{
-		s.get("/v1/sender_identities", SendersAnswer{}, s.listSenders, "Lists senders."),
+		s.get("/v1/sender_identities", SendersAnswer{}, s.listSenders, "Lists senders.").Paged(defSenders, maxSenders),
 		s.get("/v1/sender_identities/{sender_id}", SenderAnswer{}, s.getSender, "Reads a sender."),
 		s.get("/v1/sender_identities/{sender_id}/used_by", UsedBy{}, s.senderUsedBy, "Lists the campaigns that mail comes from a sender in."),
 	}
@@ -68,7 +68,7 @@ func (s *surface) listSenders(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.page(c, "senders", defSenders, maxSenders, sort)
+	p, err := s.page(c, "senders", sort)
 	if err != nil {
 		return err
 	}

@@ -94,34 +94,49 @@ func errorSchema(name string) object {
 
 // abouts says what parameters are that many operations have.
 var abouts = map[string]string{
-	"limit": "The most entries of a page; larger numbers are cut to the most that there is.", "start": "Where the page begins: next of the page before.",
-	"id_type": "What the person is named by: id, email or cio_id.", "workspace": "A workspace by id or name; without it the first.",
+	"limit": "The most entries of a page; larger numbers are cut to the most that there is.", "start": "Where the page begins: next of the page before; without it the first.",
+	"id_type": "What the person is named by.", "workspace": "A workspace by id or name; without it the first.",
 	"email": "The address to look for.", "type": "The kind to keep.", "customer_id": "A person, by what id_type says.", "identifier": "A person's id, email, or cio_id as cio_….",
 }
 
-// parameters are those of the path, those of the query that the example shows, and the key of a write.
+// parameters are those of the path, the bounds of a list's page, those of the query that the example shows, and the key of a write.
 func parameters(r *api.Route, e Example) []any {
 	out := []any{}
-	add := func(name, in, example string) {
-		schema := object{"type": "string", "maxLength": 1000}
-		var shown any = example
-		if n, err := strconv.ParseInt(example, 10, 64); err == nil && (name == "limit" || in == "path" && strings.HasSuffix(name, "_id") && name != "customer_id" && name != "object_id") {
-			schema, shown = object{"type": "integer", "minimum": 1}, n
-		}
-		p := object{"name": name, "in": in, "required": in == "path", "schema": schema, "example": shown}
+	add := func(name, in string, schema object, example any) {
+		p := object{"name": name, "in": in, "required": in == "path", "schema": schema, "example": example}
 		if about := abouts[name]; about != "" {
 			p["description"] = about
 		}
-		if name == "id_type" {
-			p["schema"] = object{"type": "string", "enum": []string{"id", "email", "cio_id"}, "default": "id"}
-		}
 		out = append(out, p)
 	}
-	for i, name := range e.names {
-		add(name, "path", e.values[i])
+	of := func(name, in, example string) {
+		n, err := strconv.ParseInt(example, 10, 64)
+		switch {
+		case err == nil && in == "path" && strings.HasSuffix(name, "_id") && name != "customer_id" && name != "object_id":
+			add(name, in, object{"type": "integer", "minimum": 1}, n)
+		case name == "id_type":
+			add(name, in, object{"type": "string", "enum": api.PersonIDs, "default": api.PersonIDs[0]}, example)
+		default:
+			add(name, in, object{"type": "string", "maxLength": 1000}, example)
+		}
 	}
+	for i, name := range e.names {
+		of(name, "path", e.values[i])
+	}
+	limit := int64(r.Page.Usual)
 	for _, q := range e.query {
-		add(q[0], "query", q[1])
+		if n, err := strconv.ParseInt(q[1], 10, 64); q[0] == "limit" && err == nil {
+			limit = n
+			continue
+		}
+		of(q[0], "query", q[1])
+	}
+	if r.Page.Most > 0 {
+		add("limit", "query", object{"type": "integer", "minimum": 1, "maximum": r.Page.Most, "default": r.Page.Usual}, limit)
+		if takes(r.Response, "next") {
+			p := object{"name": "start", "in": "query", "required": false, "schema": object{"type": "string", "maxLength": api.MaxCursor}, "description": abouts["start"]}
+			out = append(out, p)
+		}
 	}
 	if r.Method != http.MethodGet {
 		out = append(out, object{"$ref": "#/components/parameters/IdempotencyKey"})

@@ -16,7 +16,7 @@ func (s *surface) segment(op ingest.Kind) api.Handler {
 		if err != nil {
 			return err
 		}
-		word, err := c.QueryOneOf("id_type", "id", "email", "cio_id", "phone")
+		word, err := c.QueryOneOf("id_type", api.PersonIDs...)
 		if err != nil {
 			return err
 		}
