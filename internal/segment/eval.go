@@ -24,9 +24,7 @@ func (n *Node) Eval(s Subject, now int64) Result {
 		return r
 	case attribute:
 		if n.path.many {
-			m := several{tests: n.tests, now: now, found: tally{decides: true}}
-			n.path.attribute(s, m.add)
-			return m.result()
+			return n.ofSeveral(s, now)
 		}
 		return evalTests(n.tests, n.path.Of(s), now)
 	case property:
@@ -48,6 +46,12 @@ func (n *Node) group(s Subject, now int64, decides bool) Result {
 		}
 	}
 	return t.result()
+}
+
+func (n *Node) ofSeveral(s Subject, now int64) Result {
+	m := several{tests: n.tests, now: now, found: tally{decides: true}}
+	n.path.attribute(s, m.add)
+	return m.result()
 }
 
 // on is Eval for a tree that has nothing but groups and properties, of an object.

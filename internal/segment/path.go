@@ -26,6 +26,11 @@ func (p *Path) Of(s Subject) value.Value {
 	if !p.deep {
 		return s.Attribute(p.name)
 	}
+	return p.seek(s)
+}
+
+// seek is apart so that names alone, which most paths are, cost no call.
+func (p *Path) seek(s Subject) value.Value {
 	var out value.Value
 	p.attribute(s, p.gather(&out))
 	return p.closed(out)
@@ -36,6 +41,10 @@ func (p *Path) in(data value.Value) value.Value {
 	if !p.deep {
 		return data.Get(p.name)
 	}
+	return p.seekIn(data)
+}
+
+func (p *Path) seekIn(data value.Value) value.Value {
 	var out value.Value
 	p.property(data, p.gather(&out))
 	return p.closed(out)
