@@ -12,7 +12,12 @@ import (
 )
 
 type segmentsCmd struct {
+	List    segmentsListCmd    `cmd:"" help:"List segments with their counts and states."`
+	Show    segmentsShowCmd    `cmd:"" help:"Show a segment: its conditions, its state, and what uses it."`
+	Preview segmentsPreviewCmd `cmd:"" help:"Count who meets a condition that is not saved, line by line."`
 	Explain segmentsExplainCmd `cmd:"" help:"Tell whether a person is in a segment, and why."`
+	Overlap segmentsOverlapCmd `cmd:"" help:"Tell how many people two segments have in common."`
+	Counts  segmentsCountsCmd  `cmd:"" help:"Tell how many people were in a segment over time."`
 }
 
 type segmentsExplainCmd struct {

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
+
+	"rapport.example/internal/fault"
 )
 
 // Audiences answers queries, from columns where it can. Columns are kept of workspaces whose partition this process owns, for only
@@ -18,6 +20,7 @@ type Audiences struct {
 	room  int64
 	gate  *semaphore.Weighted // one history in memory at a time
 	clock atomic.Int64
+	scans *semaphore.Weighted
 
 	mu     sync.Mutex
 	spaces map[int64]*space
@@ -25,11 +28,12 @@ type Audiences struct {
 
 // New returns Audiences over a source, whose columns take up to room bytes in memory.
 func New(src Source, room int64) *Audiences {
-	return &Audiences{src: src, room: room, gate: semaphore.NewWeighted(1), spaces: map[int64]*space{}}
+	return &Audiences{src: src, room: room, gate: semaphore.NewWeighted(1), scans: semaphore.NewWeighted(1), spaces: map[int64]*space{}}
 }
 
 // Ask answers a query about as of now: what was changed before is in the answer if its partition is owned here, and writes that come
-// in meanwhile may be or not. What no columns can answer, or have no room for, is answered by Read.
+// in meanwhile may be or not. What no columns can answer, or have no room for, is answered by Read, one query after the other: whoever
+// asks a lot waits, and leaves the processors to others.
 func (a *Audiences) Ask(ctx context.Context, q Query) (*Answer, error) {
 	a.mu.Lock()
 	s := a.spaces[q.Workspace]
@@ -39,6 +43,10 @@ func (a *Audiences) Ask(ctx context.Context, q Query) (*Answer, error) {
 			return out, err
 		}
 	}
+	if err := a.scans.Acquire(ctx, 1); err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "too many conditions are being counted: ask again in a moment")
+	}
+	defer a.scans.Release(1)
 	return read(ctx, a.src, a.gate, q)
 }
 

@@ -39,14 +39,22 @@ func ParseSegment(doc value.Value) (*Segment, error) {
 	case !s.Manual && conditions == nil:
 		return nil, fault.Field("conditions", "must be there, unless the segment is manual: true")
 	case !s.Manual:
-		if s.Condition, err = segment.Parse(conditions, "conditions"); err == nil {
-			err = noProperties(conditions, "conditions")
-		}
+		s.Condition, err = Condition(conditions, "conditions")
 	}
 	if s.Archived { // its membership stands still
 		s.Manual, s.Pending, s.Condition = true, true, nil
 	}
 	return s, err
+}
+
+// Condition reads a condition of people at any time, as segments have it, that stands at path. Errors are of kind Invalid and name the
+// place within. What it refers to is not looked at.
+func Condition(doc value.Value, path string) (*segment.Node, error) {
+	n, err := segment.Parse(doc, path)
+	if err == nil {
+		err = noProperties(doc, path)
+	}
+	return n, err
 }
 
 // noProperties refuses conditions on the data of "the" event: a segment is about a person at any time, and no event is

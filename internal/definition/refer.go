@@ -131,6 +131,17 @@ func (c *compiler) conditions(n *segment.Node) error {
 	return nil
 }
 
+// MayRefer says why no condition can refer to the segment with this author's id; nil if one can.
+func (s *Set) MayRefer(slug string) error {
+	switch seg := s.segmentBySlug[slug]; {
+	case seg == nil:
+		return fault.New(fault.Invalid, "there is no segment %s%s", slug, did(slug, s.segmentBySlug))
+	case seg.Archived:
+		return fault.New(fault.Invalid, "segment %s is archived", slug)
+	}
+	return nil
+}
+
 // email checks sender and layout. A From with an @ or Liquid in it is an address of its own.
 func (c *compiler) email(path string, e *message.Email) error {
 	if e.From != "" && !strings.ContainsAny(e.From, "@{") && c.set.senders[e.From] == nil {

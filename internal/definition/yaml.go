@@ -42,6 +42,20 @@ func (p *placed) Error() string { return p.err.Error() }
 
 func (p *placed) Unwrap() error { return p.err }
 
+// ReadYAML reads one YAML document, which may be JSON, within the bounds of workspace files. Errors are of kind Invalid and begin with
+// line and column.
+func ReadYAML(data []byte) (value.Value, error) {
+	if len(data) > MaxFile {
+		return nil, fault.New(fault.TooLarge, "is larger than %d bytes", MaxFile)
+	}
+	v, _, err := readYAML(data)
+	var p *placed
+	if errors.As(err, &p) {
+		return nil, fault.New(fault.Invalid, "%d:%d: %s", p.line, p.column, p.err)
+	}
+	return v, err
+}
+
 // readYAML reads the one document of a YAML file. Errors are *placed.
 func readYAML(data []byte) (v value.Value, marks map[string]mark, err error) {
 	if err := shallow(data); err != nil {

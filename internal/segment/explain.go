@@ -24,18 +24,7 @@ func (n *Node) explain(out []Line, s Subject, now int64, depth int) []Line {
 		return out
 	}
 	r := n.Eval(s, now)
-	l := Line{Depth: depth, Match: r.Match, Next: r.Next, Value: n.value(s, now)}
-	switch n.kind {
-	case all:
-		l.Sentence = "all of"
-	case anyOf:
-		l.Sentence = "any of"
-	case none:
-		l.Sentence = "none of"
-	default:
-		l.Sentence = n.Sentence()
-	}
-	out = append(out, l)
+	out = append(out, Line{Depth: depth, Sentence: n.Heading(), Match: r.Match, Next: r.Next, Value: n.value(s, now)})
 	for _, c := range n.children {
 		out = c.explain(out, s, now, depth+1)
 	}

@@ -44,7 +44,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 		},
 	})
 	surface := admin.New(admin.Options{
-		Store: s.db, Keys: s.keys, Log: writes, Secret: s.db.Secret(), Now: s.now, Logger: s.log, BaseURL: s.o.BaseURL,
+		Store: s.db, Audience: s.people, Keys: s.keys, Log: writes, Secret: s.db.Secret(), Now: s.now, Logger: s.log, BaseURL: s.o.BaseURL,
 		Applied: s.fresh.Applied, Fresh: s.fresh.Fresh, Backup: s.backupIfEmbedded(), Restore: s.restoreIfEmbedded(), Status: s.status, Wake: s.jobs.Wake, Guide: guide.read,
 		OAuth: clients,
 	})

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+
+	"rapport.example/internal/api/admin"
 )
 
 // Tally is part of engine.Tx.
@@ -27,15 +29,12 @@ func (t *tx) Tally(ctx context.Context, ws, at, before int64) error {
 	return nil
 }
 
-// SegmentCount says how many people were in a segment at a moment, Unix ms of the workspace's clock.
-type SegmentCount struct{ At, People int64 }
-
 // SegmentCounts tells how many people were in a segment over the hours from since to before until, oldest first: one count for each
 // change, at most limit. The first one may lie before since: it is what held then. Counts are kept for 90 days.
-func (db *DB) SegmentCounts(ctx context.Context, ws, segment, since, until int64, limit int) ([]SegmentCount, error) {
+func (db *DB) SegmentCounts(ctx context.Context, ws, segment, since, until int64, limit int) ([]admin.SegmentCount, error) {
 	const sql = `SELECT at, people FROM segment_counts WHERE workspace = $1 AND segment = $2 AND at < $4 AND at >= coalesce(
 		(SELECT max(b.at) FROM segment_counts b WHERE b.workspace = $1 AND b.segment = $2 AND b.at <= $3), $3) ORDER BY at LIMIT $5`
-	return list(ctx, db, sql, []any{ws, segment, since, until, int64(limit)}, func(r row) (c SegmentCount, err error) {
+	return list(ctx, db, sql, []any{ws, segment, since, until, int64(limit)}, func(r row) (c admin.SegmentCount, err error) {
 		err = r.Scan(&c.At, &c.People)
 		return c, err
 	})

@@ -31,6 +31,19 @@ func (db *DB) CountMembers(ctx context.Context, ws, segment int64) (n int64, err
 	return n, err
 }
 
+// SegmentSizes counts the people in each segment of a workspace; segments without anybody may be left out.
+func (db *DB) SegmentSizes(ctx context.Context, ws int64) (map[int64]int64, error) {
+	const sql = `SELECT segment, CAST(sum(count) AS BIGINT) FROM segment_pieces WHERE workspace = $1 GROUP BY segment`
+	out := map[int64]int64{}
+	err := db.queryRows(ctx, sql, []any{ws}, func(r row) error {
+		var segment, n int64
+		err := r.Scan(&segment, &n)
+		out[segment] = n
+		return err
+	})
+	return out, err
+}
+
 var errEnough = errors.New("enough rows")
 
 // Members lists up to limit ordinals above after of the people in a segment, ascending. Ordinals never change, so pages

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"rapport.example/internal/api"
+	"rapport.example/internal/api/app"
 	"rapport.example/internal/api/oauth"
 	"rapport.example/internal/catalog"
 	"rapport.example/internal/fault"
@@ -31,6 +32,8 @@ type Options struct {
 	Secret []byte // the installation's: sessions and cursors are derived from it
 	Now    func() time.Time
 	Logger *slog.Logger
+	// Audience answers conditions for everybody; nil = the store is read for each.
+	Audience app.Asker
 	// BaseURL is the server's address as others see it, for secure cookies; "" = that of the request.
 	BaseURL string
 	// Applied waits, bounded, until the op at a position is applied.
@@ -62,6 +65,9 @@ type Surface struct {
 
 // New returns the surface. Routes go into an api.Mux whose Session is the surface's; Pages is that mux's Fallback.
 func New(o Options) *Surface {
+	if o.Audience == nil {
+		o.Audience = app.Scans{Source: o.Store}
+	}
 	return &Surface{o: o, cursor: api.NewCursor(o.Secret), sessions: newSessions(o), logins: newLogins()}
 }
 
@@ -92,7 +98,7 @@ func (s *Surface) Routes() []api.Route {
 	removeUnmailable.Method = http.MethodDelete
 	revoke := get("keys/{id}", nil, s.revokeKey, "Revokes a key at once.")
 	revoke.Method = http.MethodDelete
-	return slices.Concat(s.objectRoutes(), s.addressRoutes(), s.guideRoutes(), s.exportRoutes(), s.importRoutes(), s.agentRoutes(), s.clientRoutes(), []api.Route{
+	return slices.Concat(s.objectRoutes(), s.addressRoutes(), s.guideRoutes(), s.exportRoutes(), s.importRoutes(), s.agentRoutes(), s.clientRoutes(), s.segmentRoutes(), []api.Route{
 		get("workspaces", WorkspacesAnswer{}, s.listWorkspaces, "Lists workspaces."),
 		get("definitions", DefinitionsAnswer{}, s.definitions, "Lists a workspace's definitions."),
 		apply,

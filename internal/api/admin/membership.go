@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,13 +12,6 @@ import (
 	"rapport.example/internal/segment"
 )
 
-// Audiences are the reads that tell why a person is in a segment.
-type Audiences interface {
-	audience.Source
-	// DefinitionSets are the definitions by which memberships answer, and those that are being built.
-	DefinitionSets(ctx context.Context, workspace int64) (live, next *definition.Set, err error)
-}
-
 type (
 	// MembershipAnswer tells whether a person is in a segment, and why. Times are Unix seconds of the workspace's clock.
 	MembershipAnswer struct {
@@ -30,14 +22,6 @@ type (
 		Since   int64      `json:"since"`         // since when the person is in; 0 for people who are not
 		Next    int64      `json:"next"`          // the next moment at which the answer could change with no new data; 0 = never
 		Why     *Reason    `json:"why,omitempty"` // missing for segments that are filled by hand
-	}
-
-	// SegmentRef names a segment.
-	SegmentRef struct {
-		ID     int64  `json:"id"`
-		Slug   string `json:"slug"`
-		Name   string `json:"name"`
-		Manual bool   `json:"manual"`
 	}
 
 	// Reason is a line of a condition with what it came to for a person, and the lines below it.

@@ -22,7 +22,8 @@ type Store interface {
 	app.DataIndex
 	Reports
 	Addresses
-	Audiences
+	app.Audiences
+	Segments
 	Workspaces(ctx context.Context) ([]workspace.Workspace, error)
 	// CreateWorkspace is a Conflict if another one has this name. A negative partition means the next one in turn.
 	CreateWorkspace(ctx context.Context, name string, partition int32) (workspace.Workspace, error)

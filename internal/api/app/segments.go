@@ -11,7 +11,6 @@ import (
 	"rapport.example/internal/definition"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/ingest"
-	"rapport.example/internal/journey"
 	"rapport.example/internal/value"
 	"rapport.example/internal/workspace"
 )
@@ -52,7 +51,7 @@ func (s *surface) listSegments(c *api.Call) error {
 	}
 	out := SegmentsAnswer{Segments: []Segment{}}
 	for i := range rows {
-		out.Segments = append(out.Segments, segment(&rows[i], &w, builds))
+		out.Segments = append(out.Segments, described(&rows[i], &w, builds))
 	}
 	return c.JSON(http.StatusOK, out)
 }
@@ -66,7 +65,7 @@ func (s *surface) getSegment(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, SegmentAnswer{segment(row, &w, builds)})
+	return c.JSON(http.StatusOK, SegmentAnswer{described(row, &w, builds)})
 }
 
 // builds reads how far segments are that are being built.
@@ -87,8 +86,8 @@ func manual(r *definition.Row) bool {
 	return m
 }
 
-// segment describes a segment. While it is being built the membership before answers.
-func segment(r *definition.Row, w *workspace.Workspace, builds map[int64]definition.Build) Segment {
+// described describes a segment. While it is being built the membership before answers.
+func described(r *definition.Row, w *workspace.Workspace, builds map[int64]definition.Build) Segment {
 	out := Segment{
 		ID: r.ID, DeduplicateID: dedup(r), Name: title(r), Description: r.Body.Get("description").Text(), State: definition.Finished.String(),
 		Type: "dynamic", CreatedAt: r.Created / 1000, UpdatedAt: r.Updated / 1000,
@@ -146,7 +145,7 @@ func (s *surface) createSegment(c *api.Call) error {
 	}
 	for i := range rows {
 		if rows[i].Slug == slug || c.Replayed() && rows[i].Body.Get("name").Text() == name { // then it has its slug already
-			return c.JSON(http.StatusOK, SegmentAnswer{segment(&rows[i], &workspace.Workspace{}, nil)})
+			return c.JSON(http.StatusOK, SegmentAnswer{described(&rows[i], &workspace.Workspace{}, nil)})
 		}
 	}
 	return fmt.Errorf("segment %s is not there after its definition was applied", slug)
@@ -256,19 +255,13 @@ func (s *surface) usedBy(c *api.Call) error {
 	if err != nil {
 		return err
 	}
+	uses, err := definition.SegmentUses(rows)
+	if err != nil {
+		return err
+	}
 	out := UsedByAnswer{UsedBy{Campaigns: []int64{}, SentNewsletters: []int64{}, DraftNewsletters: []int64{}}}
-	for i := range rows {
-		def, err := journey.Parse(rows[i].Body)
-		if err != nil {
-			return fmt.Errorf("campaign %d: %w", rows[i].ID, err)
-		}
-		uses := def.Trigger.Segment == row.Slug
-		for _, n := range def.Conditions() {
-			uses = uses || slices.Contains(n.Mentions().Segments, row.Slug)
-		}
-		if uses {
-			out.UsedBy.Campaigns = append(out.UsedBy.Campaigns, rows[i].ID)
-		}
+	for _, u := range uses[row.Slug] {
+		out.UsedBy.Campaigns = append(out.UsedBy.Campaigns, u.ID)
 	}
 	return c.JSON(http.StatusOK, out)
 }

@@ -1,0 +1,190 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"rapport.example/internal/api"
+	"rapport.example/internal/audience"
+	"rapport.example/internal/definition"
+	"rapport.example/internal/fault"
+	"rapport.example/internal/segment"
+	"rapport.example/internal/value"
+)
+
+// Audiences are the reads that answer conditions, for one person and for everybody.
+type Audiences interface {
+	audience.Source
+	// DefinitionSets are the definitions by which memberships answer, and those that are being built.
+	DefinitionSets(ctx context.Context, workspace int64) (live, next *definition.Set, err error)
+}
+
+// Asker answers a condition for everybody of a workspace.
+type Asker interface {
+	Ask(ctx context.Context, q audience.Query) (*audience.Answer, error)
+}
+
+// Line is a line of a condition with what it comes to over everybody, and the lines below it.
+type Line struct {
+	Condition string `json:"condition"`       // one English sentence; "all of", "any of" or "none of" for groups
+	Count     *int64 `json:"count,omitempty"` // people for whom the line is true
+	Alone     *int64 `json:"alone,omitempty"` // of lines directly in the outermost "all": people whom this line alone keeps out
+	Parts     []Line `json:"parts,omitempty"`
+}
+
+// Audience is a condition that was asked of everybody.
+type Audience struct {
+	Tree     *segment.Node
+	Answer   *audience.Answer
+	Lines    Line
+	Warnings []string // sentences; never nil
+}
+
+// maxSamples bounds how many people a preview names.
+const maxSamples = 100
+
+// Condition reads a condition of people that stands at path of a body, as a segment of a workspace would have it. Errors name the
+// place within and say what to do. set has the segments that it may refer to.
+func Condition(doc value.Value, path string, set *definition.Set) (*segment.Node, error) {
+	tree, err := definition.Condition(doc, path)
+	if err != nil {
+		return nil, err
+	}
+	return tree, refers(doc, path, set)
+}
+
+// refers looks for segments that are not there. doc was parsed as a condition.
+func refers(doc value.Value, path string, set *definition.Set) error {
+	for _, word := range [...]string{"segment", "not_segment"} {
+		if v := doc.Get(word); v != nil {
+			if err := set.MayRefer(v.Text()); err != nil {
+				return fault.Field(path+"."+word, "%s", err)
+			}
+		}
+	}
+	for _, group := range [...]string{"all", "any", "none", "not"} {
+		g := doc.Get(group)
+		if g.Kind() == value.Object {
+			if err := refers(g, path+"."+group, set); err != nil {
+				return err
+			}
+		}
+		i := 0
+		for e := range g.Elements() {
+			if err := refers(e, path+"."+group+"["+strconv.Itoa(i)+"]", set); err != nil {
+				return err
+			}
+			i++
+		}
+	}
+	return nil
+}
+
+// Preview asks a condition of everybody as of now, Unix ms of the workspace's clock.
+func Preview(ctx context.Context, store Audiences, ask Asker, workspace int64, doc value.Value, path string, samples int, now int64) (*Audience, error) {
+	live, next, err := store.DefinitionSets(ctx, workspace)
+	if err != nil {
+		return nil, err
+	}
+	out := &Audience{Warnings: []string{}}
+	if out.Tree, err = Condition(doc, path, next); err != nil {
+		return nil, err
+	}
+	if out.Answer, err = ask.Ask(ctx, audience.Query{Workspace: workspace, Set: live, Tree: out.Tree, Now: now, Samples: min(samples, maxSamples)}); err != nil {
+		return nil, err
+	}
+	out.Lines, _ = lines(out.Tree, out.Answer.Lines, false)
+	for _, slug := range out.Tree.Mentions().Segments {
+		if seg := next.SegmentBySlug(slug); seg.Building {
+			out.warn("segment %s is being built: its membership of before is what counts until that is done", slug)
+		}
+	}
+	out.notice(&out.Lines)
+	return out, nil
+}
+
+// lines takes the counts of n and of what is below it, and returns those that follow.
+func lines(n *segment.Node, counts []audience.Line, outer bool) (Line, []audience.Line) {
+	out := Line{Condition: n.Heading()}
+	if len(counts) > 0 {
+		if out.Count = &counts[0].Count; outer {
+			out.Alone = &counts[0].Alone
+		}
+		counts = counts[1:]
+	}
+	shape := n.Shape()
+	for _, c := range shape.Children {
+		var part Line
+		part, counts = lines(c, counts, !outer && shape.Group == segment.All)
+		out.Parts = append(out.Parts, part)
+	}
+	return out, counts
+}
+
+// Lines is a condition's tree without counts.
+func Lines(n *segment.Node) Line {
+	out := Line{Condition: n.Heading()}
+	for _, c := range n.Shape().Children {
+		out.Parts = append(out.Parts, Lines(c))
+	}
+	return out
+}
+
+func (a *Audience) warn(format string, args ...any) {
+	a.Warnings = append(a.Warnings, fmt.Sprintf(format, args...))
+}
+
+// notice warns of single lines that say nothing: mostly slips of the pen.
+func (a *Audience) notice(l *Line) {
+	for i := range l.Parts {
+		a.notice(&l.Parts[i])
+	}
+	switch {
+	case len(l.Parts) > 0 || l.Count == nil || a.Answer.People == 0:
+	case *l.Count == 0:
+		a.warn("nobody meets: %s (names and values are case-sensitive)", l.Condition)
+	case *l.Count == a.Answer.People:
+		a.warn("everybody meets: %s", l.Condition)
+	}
+}
+
+// Method says how the condition was answered: "columns" from what is kept in memory, "scan" by reading everybody's document.
+func (a *Audience) Method() string {
+	if a.Answer.Columns {
+		return "columns"
+	}
+	return "scan"
+}
+
+// PreviewRequest asks for whom a condition is true.
+type PreviewRequest struct {
+	Conditions value.Value `json:"conditions"`        // as in a workspace file
+	Samples    *int        `json:"samples,omitempty"` // how many people to name, 0 to 100; 10 unless said
+}
+
+// ReadPreview reads a PreviewRequest with Samples set.
+func ReadPreview(c *api.Call) (in PreviewRequest, err error) {
+	if err := c.Decode(&in, true); err != nil {
+		return in, err
+	}
+	if in.Conditions.Kind() == value.Absent {
+		return in, fault.Field("conditions", "is required: a condition as in a workspace file, such as {\"attribute\": \"plan\", \"is\": \"pro\"}")
+	}
+	if in.Samples == nil {
+		ten := 10
+		in.Samples = &ten
+	}
+	if *in.Samples < 0 || *in.Samples > maxSamples {
+		return in, fault.Field("samples", "must be from 0 to %d", maxSamples)
+	}
+	return in, nil
+}
+
+// Scans answers by reading everybody's documents.
+type Scans struct{ Source audience.Source }
+
+// Ask is part of Asker.
+func (s Scans) Ask(ctx context.Context, q audience.Query) (*audience.Answer, error) {
+	return audience.Read(ctx, s.Source, q)
+}
