@@ -157,7 +157,7 @@ func TestPreview(t *testing.T) {
 			`{"conditions":{"all":[]}}`:              "conditions.all",
 			`{"conditions":{"property":"x","is":1}}`: "conditions",
 			`{"conditions":{"all":[{"attribute":"a","is":1},{"not":{"segment":"payin"}}]}}`: "conditions.all[1].not.segment",
-			`{"conditions":{"any":[{"atribute":"a","is":1}]}}`:                              "conditions.any[0].atribute",
+			`{"conditions":{"any":[{"attributed":"a","is":1}]}}`:                            "conditions.any[0].attributed",
 			`{"conditions":{"attribute":"a","is":1},"samples":1000}`:                        "samples",
 		} {
 			p := call[problem](s, "POST", "segments/preview", value.Value(body), 400)
