@@ -33,6 +33,7 @@ type Route struct {
 	// Fail may answer an error, also one from before the handler, in another way: then it returns nil. nil = every error is
 	// answered in the Shape.
 	Fail func(*Call, error) error
+	Own  bool   // of a Customer.io API: theirs has no such endpoint
 	Doc  string // one line
 }
 

@@ -58,7 +58,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 	}
 	tables := [][]api.Route{
 		track.Routes(track.Options{Log: writes, Keys: s.keys, Deliveries: s.db, State: s.db, Fresh: s.fresh.Fresh, BaseURL: s.o.BaseURL, Region: s.o.Region}),
-		app.Routes(app.Options{Store: s.db, Log: writes, Secret: s.db.Secret(), Fresh: s.fresh.Fresh, FreshFor: s.fresh.FreshFor, Applied: s.fresh.Applied, BaseURL: s.base, Wake: s.jobs.Wake, SendingAddresses: listed(s.o.SendingIPs)}),
+		app.Routes(app.Options{Store: s.db, Audience: s.people, Log: writes, Secret: s.db.Secret(), Fresh: s.fresh.Fresh, FreshFor: s.fresh.FreshFor, Applied: s.fresh.Applied, BaseURL: s.base, Wake: s.jobs.Wake, SendingAddresses: listed(s.o.SendingIPs)}),
 		pipelines.Routes(pipelines.Options{Log: writes, Keys: s.keys, Limiter: limiter, BaseURL: s.o.BaseURL, Logger: s.log}),
 		surface.Routes(),
 	}

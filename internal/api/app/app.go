@@ -27,11 +27,13 @@ const (
 	MaxPeople  = 64 << 10
 )
 
-// Options is what the surface works with. All fields are required but Fresh and Wake.
+// Options is what the surface works with. All fields are required but Audience, Fresh and Wake.
 type Options struct {
-	Store  Store
-	Log    api.Appender
-	Secret []byte // the installation's: delivery ids and cursors are derived from it
+	Store Store
+	Log   api.Appender
+	// Audience answers conditions for everybody; nil = the store is read for each.
+	Audience Asker
+	Secret   []byte // the installation's: delivery ids and cursors are derived from it
 	// Fresh waits, bounded, until everything that the workspace had acknowledged is applied. stale says that it was not in
 	// time; the read then answers what is there, with X-Rapport-Stale: true. nil = reads never wait.
 	Fresh func(ctx context.Context, workspace int64) (stale bool)
@@ -54,9 +56,12 @@ const StaleHeader = "X-Rapport-Stale"
 
 // Routes is the surface's table.
 func Routes(o Options) []api.Route {
+	if o.Audience == nil {
+		o.Audience = Scans{Source: o.Store}
+	}
 	s := &surface{o: o, cursor: api.NewCursor(o.Secret), links: export.NewSigner(o.Secret, o.BaseURL), centers: center.NewSigner(o.Secret, o.BaseURL)}
 	var all []api.Route
-	for _, part := range [][]api.Route{s.sends(), s.people(), s.segmentRoutes(), s.searchRoutes(), s.objectRoutes(), s.exportRoutes(), s.importRoutes(), s.others(), s.actionRoutes(), s.transactionalRoutes(), s.senderRoutes(), s.topicRoutes(), s.optoutRoutes(), {s.centerRoute()}, s.dataIndexRoutes(), later()} {
+	for _, part := range [][]api.Route{s.sends(), s.people(), s.segmentRoutes(), s.insightRoutes(), s.searchRoutes(), s.objectRoutes(), s.exportRoutes(), s.importRoutes(), s.others(), s.actionRoutes(), s.transactionalRoutes(), s.senderRoutes(), s.topicRoutes(), s.optoutRoutes(), {s.centerRoute()}, s.dataIndexRoutes(), later()} {
 		all = append(all, part...)
 	}
 	return all

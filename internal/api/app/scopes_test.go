@@ -84,6 +84,7 @@ func TestScopesByMethod(t *testing.T) {
 		"read POST /v1/exports/customers",
 		"read POST /v1/exports/deliveries",
 		"read POST /v1/objects",
+		"read POST /v1/segments/preview",
 		"send POST /v1/api/campaigns/{campaign_id}/triggers",
 		"send POST /v1/campaigns/{campaign_id}/triggers",
 		"send POST /v1/newsletters/{newsletter_id}/schedule",

@@ -13,6 +13,7 @@ import (
 // Store is what the surface reads. Everything is of one workspace; nothing of another one is ever returned.
 type Store interface {
 	DataIndex
+	Audiences
 	Workspace(ctx context.Context, id int64) (w workspace.Workspace, found bool, err error)
 	// FindPerson is nil if the identifier finds nobody.
 	FindPerson(ctx context.Context, workspace int64, by person.Identifier) (*person.Document, error)
