@@ -12,7 +12,8 @@ type Operation struct {
 	Method string
 	Path   string   // with {parameters}
 	Track  bool     // of the Track API, else of the App API
-	Built  bool     // a Rapport server has it; the hosted service has all
+	Built  bool     // a Rapport server has it
+	Own    bool     // the hosted service has it not; all others it has
 	Agent  string   // the scope by which an agent key may use it on a Rapport server; "" = none may
 	Doc    string   // what it does, in a sentence
 	Fields []string // of its body; nil = it takes none
@@ -91,6 +92,8 @@ var instead = map[string]string{
 	"DELETE /v1/segments/{segment_id}":                               "delete_segment",
 	"POST /api/v1/segments/{segment_id}/add_customers":               "update_segment_members",
 	"POST /api/v1/segments/{segment_id}/remove_customers":            "update_segment_members",
+	"POST /v1/segments/preview":                                      "preview_audience",
+	"GET /v1/customers/{customer_id}/segments/{segment_id}":          "explain_membership",
 	"PUT /v1/campaigns/{campaign_id}/actions/{action_id}":            "save_content",
 	"PUT /v1/broadcasts/{broadcast_id}/actions/{action_id}":          "save_content",
 	"PUT /v1/transactional/{transactional_id}/content/{content_id}":  "save_content",
@@ -124,13 +127,13 @@ func sends(path string) bool {
 	return strings.HasPrefix(path, "/send/") || strings.HasPrefix(path, "/newsletters") || strings.Contains(path, "/triggers") || strings.HasPrefix(path, "/live_notifications")
 }
 
-// offers are the operations of this connection: of the hosted service all, of a Rapport server those that it has and that agents may use.
+// offers are the operations of this connection: of the hosted service all that are not our own, of a Rapport server those that it has and that agents may use.
 func (s *Server) operations() []*Operation {
 	var out []*Operation
 	for i := range s.o.Operations {
 		o := &s.o.Operations[i]
 		byHand := o.Agent != "" || !o.Track && o.Method == http.MethodGet
-		if s.o.Hosted != nil || o.Built && byHand {
+		if s.o.Hosted != nil && !o.Own || s.o.Hosted == nil && o.Built && byHand {
 			out = append(out, o)
 		}
 	}

@@ -51,7 +51,7 @@ func operations() []Operation {
 	for _, routes := range [][]api.Route{app.Routes(app.Options{}), track.Routes(track.Options{})} {
 		for _, r := range routes {
 			out = append(out, Operation{
-				Method: r.Method, Path: r.Path, Track: strings.HasPrefix(r.Path, "/api/"), Built: r.Doc != app.NotBuilt, Agent: r.Agent, Doc: r.Doc, Fields: []string{},
+				Method: r.Method, Path: r.Path, Track: strings.HasPrefix(r.Path, "/api/"), Built: r.Doc != app.NotBuilt, Own: r.Own, Agent: r.Agent, Doc: r.Doc, Fields: []string{},
 			})
 		}
 	}

@@ -86,9 +86,6 @@ func declare[In, Out any](s *Server, d spec, h handler[In, Out]) error {
 		if err := s.need(ctx, d.scope); err != nil {
 			return failed(err), nil
 		}
-		if d.self && s.o.Hosted != nil {
-			return failed(&toolError{Code: "unsupported_on_connection", Message: "the hosted service cannot do this", Hint: "get_workspace lists what it cannot do"}), nil
-		}
 		c, err := s.client(ctx)
 		if err != nil {
 			return failed(told(err)), nil

@@ -20,7 +20,7 @@ var tasks = []struct {
 		if c.is(w, "mode", map[bool]string{true: "customerio", false: "self"}[c.hosted]); c.hosted {
 			c.is(w, "region", "eu")
 			c.is(w, "rate_budget.archived_message", 80)
-			c.is(w, "unsupported", []string{"report_outcome"})
+			c.is(w, "unsupported", []string{"report_outcome", "explain_membership"})
 		}
 	}},
 	{"find a person by email", func(c *cell) {

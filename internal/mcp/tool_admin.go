@@ -48,6 +48,7 @@ func (s *Server) adminTools() error {
 			setPeopleAdmin, "batch_people", "Send many operations", "Send many profile updates in one request, like an import, and get those that failed. It can start campaigns and delete people.",
 			workspace.WriteLive, anything, false,
 		}, s.batchPeople),
+		s.explainTool(),
 		declare(s, spec{
 			setSegmentsAdmin, "delete_segment", "Delete a manual segment", "Deletes a manual segment that no campaign uses. The people stay. It cannot be undone.",
 			workspace.WriteLive, changes, false,

@@ -46,7 +46,7 @@ func (s *Server) getWorkspace(ctx context.Context, c *Client, _ none) (out works
 	}
 	offered := s.offered(Selection{Toolsets: []string{"all"}}, out.Scopes)
 	for i := range s.tools {
-		if !slices.Contains(offered, &s.tools[i]) || s.tools[i].self && s.o.Hosted != nil {
+		if !slices.Contains(offered, &s.tools[i]) {
 			out.Unsupported = append(out.Unsupported, s.tools[i].name)
 		}
 	}

@@ -42,19 +42,6 @@ type (
 		UsedBy     map[string][]int64 `json:"used_by,omitempty"`
 		Members    []personRow        `json:"members,omitempty"`
 	}
-	previewIn struct {
-		SegmentID string         `json:"segment_id,omitempty" jsonschema:"instead of filter"`
-		Filter    map[string]any `json:"filter,omitempty" jsonschema:"as in search_people"`
-		Channel   string         `json:"channel,omitempty" jsonschema:"default email" enum:"email,sms"`
-		Sample    int            `json:"sample,omitempty" jsonschema:"0-10 of the people reached"`
-	}
-	previewOut struct {
-		Size      int64            `json:"size"`
-		Exact     bool             `json:"exact" jsonschema:"false: lower bounds"`
-		Reachable int64            `json:"reachable" jsonschema:"with an address, not unsubscribed"`
-		Excluded  map[string]int64 `json:"excluded" jsonschema:"reason to number; one person may count twice"`
-		Sample    []personRow      `json:"sample"`
-	}
 	createSegmentIn struct {
 		Name        string `json:"name"`
 		Description string `json:"description,omitempty"`
@@ -79,10 +66,7 @@ func (s *Server) segmentTools() error {
 			setSegments, "get_segment", "Read a segment", "One segment: how many people are in the segment, which campaigns use it, and who its members are, up to 100 a page.",
 			workspace.Read, reads, false,
 		}, s.getSegment),
-		declare(s, spec{
-			setSegments, "preview_audience", "Preview an audience", "Estimate the size of an audience, a segment or filter: how many people email or SMS can reach, and why the others are left out. Exact up to 20,000.",
-			workspace.Read, reads, false,
-		}, s.previewAudience),
+		s.previewTool(),
 		declare(s, spec{
 			setSegments, "create_segment", "Create a manual segment", "Make a new empty manual segment with a name. Its people come from update_segment_members.",
 			workspace.WriteScope, additions, false,
@@ -170,104 +154,6 @@ func (c *Client) count(ctx context.Context, segment string) (int64, error) {
 
 // mostUses is how many users of a segment of a kind an answer lists.
 const mostUses = 100
-
-// Bounds of counting people who match a filter, which the API can only list.
-const (
-	countPages = 20
-	countLimit = 1000
-)
-
-// matching counts the people who match a filter, and returns the first of them. exact is false if there were too many to count.
-func (c *Client) matching(ctx context.Context, filter map[string]any) (n int64, first []personRow, exact bool, err error) {
-	start := ""
-	for range countPages {
-		q := url.Values{"limit": {strconv.Itoa(countLimit)}}
-		if start != "" {
-			q.Set("start", start)
-		}
-		var l struct {
-			Identifiers []map[string]text `json:"identifiers"`
-			Next        string            `json:"next"`
-		}
-		if err := c.ask(ctx, "/v1/customers", q, map[string]any{"filter": filter}, &l); err != nil {
-			return 0, nil, false, err
-		}
-		for _, m := range l.Identifiers {
-			if len(first) < 10 {
-				first = append(first, personRow{Identifiers: texts(m)})
-			}
-		}
-		if n += int64(len(l.Identifiers)); c.paged != nil {
-			c.paged()
-		}
-		if start = l.Next; start == "" {
-			return n, first, true, nil
-		}
-	}
-	return n, first, false, nil
-}
-
-func (s *Server) previewAudience(ctx context.Context, c *Client, in previewIn) (out previewOut, err error) {
-	address := map[string]string{"": "email", "email": "email", "sms": "phone"}[in.Channel]
-	switch {
-	case (in.SegmentID == "") == (len(in.Filter) == 0):
-		return out, invalid("segment_id", "or filter must be given, and not both")
-	case address == "":
-		return out, invalid("channel", "must be email or sms")
-	case in.Sample < 0 || in.Sample > 10:
-		return out, invalid("sample", "must be 0 to 10")
-	}
-	audience := in.Filter
-	if in.SegmentID != "" {
-		if err := number("segment_id", in.SegmentID); err != nil {
-			return out, err
-		}
-		audience = map[string]any{"segment": map[string]any{"id": json.Number(in.SegmentID)}}
-	}
-	attribute := func(name, operator, value string) map[string]any {
-		a := map[string]any{"field": name, "operator": operator}
-		if value != "" {
-			a["value"] = value
-		}
-		return map[string]any{"attribute": a}
-	}
-	not := func(f map[string]any) map[string]any { return map[string]any{"not": f} }
-	unsubscribed, addressed := attribute("unsubscribed", "eq", "true"), attribute(address, "exists", "")
-	out = previewOut{Exact: true, Excluded: map[string]int64{}, Sample: []personRow{}}
-	pages := 0.0
-	c.paged = func() { // each request for a page counts
-		pages++
-		progress(ctx, pages, 0, "counting people")
-	}
-	for _, part := range []struct {
-		and  []map[string]any
-		into func(n int64, first []personRow)
-	}{
-		{nil, func(n int64, _ []personRow) { out.Size = n }},
-		{[]map[string]any{unsubscribed}, func(n int64, _ []personRow) { out.Excluded["unsubscribed"] = n }},
-		{[]map[string]any{not(addressed)}, func(n int64, _ []personRow) { out.Excluded["no_"+address] = n }},
-		{[]map[string]any{addressed, not(unsubscribed)}, func(n int64, first []personRow) {
-			out.Reachable, out.Sample = n, append(out.Sample, first[:min(in.Sample, len(first))]...)
-		}},
-	} {
-		f := audience
-		if part.and != nil {
-			f = map[string]any{"and": append([]map[string]any{audience}, part.and...)}
-		}
-		n, first, exact, err := c.matching(ctx, f)
-		if err != nil {
-			return out, err
-		}
-		part.into(n, first)
-		out.Exact = out.Exact && exact
-	}
-	if in.SegmentID != "" && !out.Exact {
-		if out.Size, err = c.count(ctx, in.SegmentID); err != nil {
-			return out, err
-		}
-	}
-	return out, nil
-}
 
 func (s *Server) createSegment(ctx context.Context, c *Client, in createSegmentIn) (out writeOut, err error) {
 	if strings.TrimSpace(in.Name) == "" || len(in.Name) > 200 {

@@ -51,10 +51,10 @@ func TestSelection(t *testing.T) {
 		{"/mcp", all, sorted(read, write, []string{"set_subscription"})},
 		{"/mcp/readonly", all, read},
 		{"/mcp/x/segments", agentKey, []string{"create_segment", "get_segment", "get_workspace", "list_segments", "preview_audience", "update_segment_members"}},
-		{"/mcp/x/people_admin,segments_admin", all, []string{"batch_people", "delete_segment", "get_workspace", "merge_people", "remove_person"}},
+		{"/mcp/x/people_admin,segments_admin", all, []string{"batch_people", "delete_segment", "explain_membership", "get_workspace", "merge_people", "remove_person"}},
 		{"/mcp/x/people_admin", agentKey, []string{"get_workspace"}},
 		{"/mcp/x/all", all, sorted(read, write, []string{
-			"set_subscription", "batch_people", "delete_segment", "merge_people", "remove_person", "list_content", "save_content", "find_operation", "call_read_operation",
+			"set_subscription", "batch_people", "delete_segment", "explain_membership", "merge_people", "remove_person", "list_content", "save_content", "find_operation", "call_read_operation",
 			"call_write_operation",
 		})},
 		{"/mcp/x/admin", key(t, url, "audit"), []string{"get_workspace", "search_audit_log"}},

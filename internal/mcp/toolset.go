@@ -39,7 +39,7 @@ type Selection struct {
 type tool struct {
 	set, name, scope string
 	readOnly         bool
-	self             bool // needs a Rapport server behind it, and answers so on another connection
+	self             bool // needs a Rapport server behind it
 	def              *sdk.Tool
 	run              sdk.ToolHandler
 }
@@ -81,13 +81,13 @@ func (s *Server) Check(sel Selection) error {
 	return nil
 }
 
-// offered are the tools of a selection that the scopes allow. They are the same on every connection.
+// offered are the tools of a selection that the scopes allow, and that the back end, of which a process has one, can do.
 func (s *Server) offered(sel Selection, scopes []string) (out []*tool) {
 	for i := range s.tools {
 		t := &s.tools[i]
 		in := slices.Contains(sel.Toolsets, t.set) || slices.Contains(sel.Toolsets, "all") || slices.Contains(sel.Tools, t.name) ||
 			len(sel.Toolsets) == 0 && byDefault(t.set)
-		in = in && !slices.Contains(sel.Exclude, t.name) && (t.readOnly || !sel.ReadOnly) && slices.Contains(scopes, t.scope)
+		in = in && !(t.self && s.o.Hosted != nil) && !slices.Contains(sel.Exclude, t.name) && (t.readOnly || !sel.ReadOnly) && slices.Contains(scopes, t.scope)
 		if in || t.set == setContext {
 			out = append(out, t)
 		}

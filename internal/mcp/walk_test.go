@@ -126,8 +126,9 @@ var plausible = map[string]m{
 	"list_deliveries": {"campaign_id": "1"}, "get_delivery": {"delivery_id": "d", "include_body": true},
 	"search_services": {"intent": "mail"}, "get_service_detail": {"service_id": "customer-io"}, "report_outcome": {"service_id": "customer-io", "task": "x", "success": true},
 	"remove_person": {"id": "1", "confirm_id": "1", "action": "delete"}, "merge_people": {"primary": "1", "secondary": "2"},
-	"batch_people":   {"operations": []m{{"type": "person", "action": "identify", "identifiers": m{"id": "1"}}}},
-	"delete_segment": {"segment_id": "1", "confirm_name": "x"}, "list_content": {"type": "senders"},
+	"batch_people":       {"operations": []m{{"type": "person", "action": "identify", "identifiers": m{"id": "1"}}}},
+	"explain_membership": {"id": "1", "segment_id": "1"},
+	"delete_segment":     {"segment_id": "1", "confirm_name": "x"}, "list_content": {"type": "senders"},
 	"save_content":     {"kind": "transactional", "id": "1", "content_id": "1", "subject": "x"},
 	"search_audit_log": {}, "find_operation": {"query": "send a newsletter to everybody, trigger a broadcast"},
 	readTool: {"operation_id": "get_segments"}, writeTool: {"operation_id": "post_data_index_events", "body": m{"events": []m{{"name": "x", "description": "y"}}}},
@@ -156,9 +157,14 @@ func TestNoWayToSend(t *testing.T) {
 			if !ok {
 				t.Errorf("%s is not walked", name)
 			}
-			want := map[bool]string{true: "unsupported_on_connection"}[hosted && s.tools[i].self]
-			if res := call1(t, c, name, args); codeOf(t, res) != want {
-				t.Errorf("%s: %v, want %q", name, res.StructuredContent, want)
+			if hosted && s.tools[i].self {
+				if _, err := c.CallTool(t.Context(), &sdk.CallToolParams{Name: name, Arguments: args}); err == nil {
+					t.Errorf("%s is there on the hosted service", name)
+				}
+				continue
+			}
+			if res := call1(t, c, name, args); codeOf(t, res) != "" {
+				t.Errorf("%s: %v", name, res.StructuredContent)
 			}
 		}
 		typed := b.asked()

@@ -24,7 +24,7 @@ func Operations() []mcp.Operation {
 			if r.Auth != api.AppKey && r.Auth != api.TrackKey || strings.HasPrefix(r.Path, "/v1/api/") || strings.HasPrefix(r.Path, "/api/v1/metrics") {
 				continue
 			}
-			o := mcp.Operation{Method: r.Method, Path: r.Path, Track: r.Auth == api.TrackKey, Built: r.Doc != app.NotBuilt, Agent: r.Agent, Doc: r.Doc}
+			o := mcp.Operation{Method: r.Method, Path: r.Path, Track: r.Auth == api.TrackKey, Built: r.Doc != app.NotBuilt, Own: r.Own, Agent: r.Agent, Doc: r.Doc}
 			if !o.Built {
 				o.Doc = told(r.Method, r.Path)
 			}
