@@ -98,7 +98,7 @@ func (s *Surface) Routes() []api.Route {
 	removeUnmailable.Method = http.MethodDelete
 	revoke := get("keys/{id}", nil, s.revokeKey, "Revokes a key at once.")
 	revoke.Method = http.MethodDelete
-	return slices.Concat(s.objectRoutes(), s.addressRoutes(), s.guideRoutes(), s.exportRoutes(), s.importRoutes(), s.agentRoutes(), s.clientRoutes(), s.segmentRoutes(), []api.Route{
+	return slices.Concat(s.objectRoutes(), s.addressRoutes(), s.guideRoutes(), s.exportRoutes(), s.importRoutes(), s.agentRoutes(), s.clientRoutes(), s.segmentRoutes(), s.segmentWrites(), []api.Route{
 		get("workspaces", WorkspacesAnswer{}, s.listWorkspaces, "Lists workspaces."),
 		get("definitions", DefinitionsAnswer{}, s.definitions, "Lists a workspace's definitions."),
 		apply,

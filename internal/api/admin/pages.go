@@ -48,6 +48,8 @@ func (s *Surface) Pages() http.Handler {
 	mux.HandleFunc("GET /mail/{id}/source", p.private(p.source))
 	mux.HandleFunc("GET /people", p.private(p.people))
 	mux.HandleFunc("GET /people/{person}", p.private(p.person))
+	mux.HandleFunc("GET /segments", p.private(p.segments))
+	mux.HandleFunc("GET /segments/{segment}", p.private(p.segment))
 	p.serviceRoutes(mux)
 	p.consentRoutes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -59,7 +61,7 @@ func (s *Surface) Pages() http.Handler {
 // pageFuncs are what templates call.
 func pageFuncs() template.FuncMap {
 	return template.FuncMap{
-		"moment": moment, "iso": iso, "address": address,
+		"moment": moment, "iso": iso, "address": address, "day": day, "count": grouped, "ms": func(sec int64) int64 { return sec * 1000 },
 		"category": catalog.CategoryName, "lang": catalog.LangName, "regions": catalog.Regions, "honesty": func() string { return catalog.Honesty },
 		"refs": refs, "gradeClass": gradeClass, "web": web, "plus": plus, "accessName": accessName,
 		"accesses": func() []catalog.Access {
@@ -213,6 +215,18 @@ const momentForm = "2 Jan 2006 15:04:05"
 
 // moment shows Unix ms in UTC.
 func moment(ms int64) string { return time.UnixMilli(ms).UTC().Format(momentForm) }
+
+// day shows the day of Unix ms in UTC.
+func day(ms int64) string { return time.UnixMilli(ms).UTC().Format("2 Jan 2006") }
+
+// grouped is a number with a narrow space between groups of three digits.
+func grouped(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "\u202f" + s[i:]
+	}
+	return s
+}
 
 // iso is Unix ms for machines.
 func iso(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }

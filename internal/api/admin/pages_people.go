@@ -98,6 +98,7 @@ type attribute struct {
 
 type membership struct {
 	Name   string
+	Slug   string
 	Manual bool
 	Since  int64
 }
@@ -156,7 +157,7 @@ func (p *pages) memberships(r *http.Request, f *frame, data *personData) error {
 				name = rows[i].Slug
 			}
 			manual, _ := rows[i].Body.Get("manual").Bool()
-			data.Segments = append(data.Segments, membership{name, manual, since})
+			data.Segments = append(data.Segments, membership{name, rows[i].Slug, manual, since})
 		}
 	}
 	return nil

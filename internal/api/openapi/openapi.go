@@ -124,7 +124,7 @@ func agentic(r *api.Route) object {
 	switch last := r.Path[strings.LastIndexByte(r.Path, '/')+1:]; {
 	case r.Limit == api.LimitSend:
 		class = "send"
-	case r.Method == http.MethodGet || r.AppScope() == workspace.Read:
+	case r.Method == http.MethodGet || r.AppScope() == workspace.Read || last == "preview":
 		class = "read"
 	case r.Method == http.MethodDelete || last == "suppress" || last == "merge_customers" || last == "restore":
 		class = "delete"
@@ -134,6 +134,9 @@ func agentic(r *api.Route) object {
 		scope = workspace.Read
 	}
 	o := object{"class": class, "reversible": class == "read", "dry_run": takes(r.Request, "dry_run")}
+	if class != "read" && strings.HasPrefix(r.Path, "/admin/v1/segments") { // in the query: a deletion has no body
+		o["dry_run"] = true
+	}
 	if scope != "" {
 		o["scope"] = scope
 	}
