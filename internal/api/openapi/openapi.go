@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -75,7 +76,7 @@ func Document(a API, version, base string) ([]byte, error) {
 // operation describes a route.
 func operation(s, sent *schemas, r *api.Route, e Example) object {
 	o := object{
-		"operationId": e.ID, "summary": r.Doc, "tags": []string{tag(r.Path)}, "security": security(r.Auth), "x-agentic": agentic(r),
+		"operationId": e.ID, "summary": r.Doc, "tags": []string{tag(r.Path)}, "security": security(r.Auth), "x-agentic": agentic(r, e),
 		"parameters": parameters(r, e),
 	}
 	if e.Body != nil {
@@ -119,7 +120,7 @@ func tag(path string) string {
 }
 
 // agentic is what an agent has to know before it calls.
-func agentic(r *api.Route) object {
+func agentic(r *api.Route, e Example) object {
 	class := "write"
 	switch last := r.Path[strings.LastIndexByte(r.Path, '/')+1:]; {
 	case r.Limit == api.LimitSend:
@@ -133,10 +134,7 @@ func agentic(r *api.Route) object {
 	if scope == "" && r.Auth == api.AppKey && class == "read" {
 		scope = workspace.Read
 	}
-	o := object{"class": class, "reversible": class == "read", "dry_run": takes(r.Request, "dry_run")}
-	if class != "read" && strings.HasPrefix(r.Path, "/admin/v1/segments") { // in the query: a deletion has no body
-		o["dry_run"] = true
-	}
+	o := object{"class": class, "reversible": class == "read", "dry_run": takes(r.Request, "dry_run") || e.asks("dry_run")}
 	if scope != "" {
 		o["scope"] = scope
 	}
@@ -155,6 +153,11 @@ func takes(body any, member string) bool {
 		}
 	}
 	return false
+}
+
+// asks tells whether the query has a parameter.
+func (e *Example) asks(name string) bool {
+	return slices.ContainsFunc(e.query, func(q [2]string) bool { return q[0] == name })
 }
 
 // keys are the kinds of keys.
