@@ -241,7 +241,10 @@ func (x *random) condition(earlier, depth int) string {
 		if word == "clicked" {
 			c += x.pick("link", "", `,"link":"https://a.example"`, `,"link":["https://a.example","https://b.example"]`)
 		}
-		c += x.pick("often", "", `,"at_least":2`, `,"not_performed":true`, `,"at_most":1`)
+		c += x.pick("often", "", `,"at_least":2`, `,"not_performed":true`, `,"at_most":1`, `,"last":{"before":"1d ago"}`)
+		if strings.Contains(c, "last") {
+			return c + "}"
+		}
 		return c + x.pick("within", "", `,"within":"1h"`, `,"within":"1d"`, `,"within":"2d"`) + "}"
 	case "segment":
 		slug := x.pick("slug", "picked", fmt.Sprintf("s%d", rapid.IntRange(0, earlier-1).Draw(x.rt, "earlier")))

@@ -23,7 +23,7 @@ type messages struct {
 	path  string    // where the condition stands in its document
 }
 
-const messageWords = "message campaign action transactional link at_least at_most exactly performed not_performed within"
+const messageWords = "message campaign action transactional link first last at_least at_most exactly performed not_performed within"
 
 // parseMessage reads a message condition. What it names has no number yet: until Resolve it is met by no message.
 func parseMessage(doc value.Value, path string) (*Node, error) {

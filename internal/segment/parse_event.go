@@ -27,13 +27,8 @@ func (p *parser) happened(doc value.Value, path string, depth int) (*Node, error
 		}
 		c.spec.Type = typ
 	}
-	if err := c.dates(doc, path); err != nil {
+	if err := c.bounds(doc, path); err != nil {
 		return nil, err
-	}
-	if !c.dated() {
-		if err := c.bounds(doc, path); err != nil {
-			return nil, err
-		}
 	}
 	if w := doc.Get("where"); w != nil {
 		n, err := p.node(w, join(path, "where"), depth+1, inWhere)
@@ -41,9 +36,6 @@ func (p *parser) happened(doc value.Value, path string, depth int) (*Node, error
 			return nil, err
 		}
 		c.spec.Where = n
-	}
-	if len(c.last) > 0 {
-		c.spec.Keep = 1
 	}
 	c.spec.Key = c.spec.key()
 	return &Node{kind: happened, name: c.spec.Name, event: c}, nil
@@ -71,6 +63,9 @@ func (c *count) dates(doc value.Value, path string) (err error) {
 				}
 			}
 		}
+	}
+	if len(c.last) > 0 {
+		c.spec.Keep = 1
 	}
 	return nil
 }
@@ -102,8 +97,11 @@ func (f *FactSpec) key() uint64 {
 	return xxhash.Sum64String(event.ChainName(f.Type, f.Name) + "\x00" + string(f.Where.Canonical()))
 }
 
-// bounds reads how often, which without a word is at least once, and within which window.
+// bounds reads when for the first and the last time, or else how often, which without a word is at least once, and within which window.
 func (c *count) bounds(doc value.Value, path string) error {
+	if err := c.dates(doc, path); err != nil || c.dated() {
+		return err
+	}
 	if w := doc.Get("within"); w != nil {
 		d, err := ParseDuration(w.Text())
 		if err != nil {

@@ -128,7 +128,10 @@ func list(vals []operand, with string) string {
 }
 
 func (c *count) say() string {
-	if c.messages != nil {
+	switch {
+	case c.messages != nil && c.dated():
+		return c.messages.say(c.spec.Name, false) + c.sayWhen(" for the first time", " for the last time")
+	case c.messages != nil:
 		return c.messages.say(c.spec.Name, c.most == 0) + c.often("")
 	}
 	what := c.spec.Type.String() + " " + string(value.Quote(c.spec.Name))
@@ -137,7 +140,7 @@ func (c *count) say() string {
 	}
 	switch {
 	case c.dated():
-		return what + c.sayWhen()
+		return what + c.sayWhen(" first happened", " last happened")
 	case c.most == 0:
 		return what + " did not happen" + c.often("")
 	}
@@ -163,12 +166,12 @@ func (c *count) often(verb string) string {
 	return verb
 }
 
-func (c *count) sayWhen() string {
+func (c *count) sayWhen(first, last string) string {
 	var parts []string
 	for _, d := range [...]struct {
 		word  string
 		tests []test
-	}{{" first happened", c.first}, {" last happened", c.last}} {
+	}{{first, c.first}, {last, c.last}} {
 		for i := range d.tests {
 			how := strings.TrimPrefix(d.tests[i].say(), "is")
 			if i == 0 {
