@@ -37,7 +37,7 @@ type Source interface {
 type Query struct {
 	Workspace int64
 	Set       *definition.Set // what the workspace's documents count, and the segments that Tree may refer to
-	Tree      *segment.Node   // nil is met by all
+	Tree      *segment.Node   // nil is met by all; the campaigns and messages that it names are Set's
 	Now       int64           // Unix ms of the workspace's clock
 	Samples   int             // how many people to name at most
 }

@@ -34,7 +34,10 @@ func New(src Source, room int64) *Audiences {
 // Ask answers a query about as of now: what was changed before is in the answer if its partition is owned here, and writes that come
 // in meanwhile may be or not. What no columns can answer, or have no room for, is answered by Read, one query after the other: whoever
 // asks a lot waits, and leaves the processors to others.
-func (a *Audiences) Ask(ctx context.Context, q Query) (*Answer, error) {
+func (a *Audiences) Ask(ctx context.Context, q Query) (out *Answer, err error) {
+	if q.Tree, err = q.Set.Resolve(q.Tree); err != nil {
+		return nil, err
+	}
 	a.mu.Lock()
 	s := a.spaces[q.Workspace]
 	a.mu.Unlock()

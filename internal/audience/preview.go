@@ -21,6 +21,10 @@ const scanners = 2
 func Read(ctx context.Context, src Source, q Query) (*Answer, error) { return read(ctx, src, nil, q) }
 
 func read(ctx context.Context, src Source, gate *semaphore.Weighted, q Query) (*Answer, error) {
+	var err error
+	if q.Tree, err = q.Set.Resolve(q.Tree); err != nil {
+		return nil, err
+	}
 	last, err := src.LastPerson(ctx, q.Workspace)
 	if err != nil {
 		return nil, err
