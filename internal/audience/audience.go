@@ -10,6 +10,7 @@ import (
 
 	"rapport.example/internal/definition"
 	"rapport.example/internal/event"
+	"rapport.example/internal/object"
 	"rapport.example/internal/segment"
 	"rapport.example/internal/value"
 )
@@ -29,6 +30,9 @@ type Source interface {
 	// Events calls each with people's events that are wanted, of sequences in [from, to), in any order; i is the place in wanted.
 	// data is valid during the call.
 	Events(ctx context.Context, workspace, from, to int64, wanted []Wanted, each func(i int, person uint32, at int64, data value.Value) error) error
+	// Related calls each with the relationships of ordinals in [from, to) with objects of these types, with the objects, a person's
+	// relationships with one type by object.
+	Related(ctx context.Context, workspace int64, types []int64, from, to uint32, each func(object.Link) error) error
 	// Membership is everybody who is in a segment.
 	Membership(ctx context.Context, workspace, segment int64) (*roaring.Bitmap, error)
 }

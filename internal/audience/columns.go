@@ -238,7 +238,7 @@ func (s *space) readBlock(ctx context.Context, a *Audiences, workspace int64, sp
 		vectors[j] = k.make()
 	}
 	var there words
-	err := scanRange(ctx, a.src, workspace, specs, past, nil, uint32(i)<<pieceBits, uint32(i+1)<<pieceBits, func(p *Person) error {
+	err := scanRange(ctx, a.src, workspace, specs, nil, past, nil, uint32(i)<<pieceBits, uint32(i+1)<<pieceBits, func(p *Person) error {
 		slot := uint16(p.Ordinal() & (slots - 1)) //nolint:gosec // masked
 		there.put(slot, true)
 		for _, v := range vectors {

@@ -8,6 +8,7 @@ import (
 
 	"rapport.example/internal/definition"
 	"rapport.example/internal/event"
+	"rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/segment"
 	"rapport.example/internal/value"
@@ -18,6 +19,7 @@ type Person struct {
 	view    person.View
 	members map[string]*roaring.Bitmap // of the segments that are mentioned
 	rebuilt map[uint64]person.Fact     // facts that the document has not counted
+	links   map[uint32][]object.Link   // by ordinal, of the types that are mentioned
 }
 
 var _ segment.Subject = (*Person)(nil)
@@ -54,6 +56,19 @@ func (p *Person) Fact(key uint64) person.Fact {
 		return f
 	}
 	return p.view.Fact(key)
+}
+
+// Devices is part of segment.Subject. They have no tokens.
+func (p *Person) Devices() []person.Device { return p.view.Devices() }
+
+// Related is part of segment.Subject.
+func (p *Person) Related(typ int64) (out []object.Link) {
+	for _, l := range p.links[p.view.Ordinal()] {
+		if l.Object.Type == typ {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // Member is part of segment.Subject.

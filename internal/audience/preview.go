@@ -44,7 +44,7 @@ func read(ctx context.Context, src Source, gate *semaphore.Weighted, q Query) (*
 		err = eachPiece(ctx, i, end, func(ctx context.Context, i int) error {
 			from, p := uint32(i)<<pieceBits, &parts[i] //nolint:gosec // ordinals
 			p.members, p.lines = roaring.New(), make([]Line, len(lines))
-			return scanRange(ctx, src, q.Workspace, specs, past, members, from, min(from+1<<pieceBits-1, last)+1, func(who *Person) error {
+			return scanRange(ctx, src, q.Workspace, specs, typesOf(trees), past, members, from, min(from+1<<pieceBits-1, last)+1, func(who *Person) error {
 				p.count(lines, who, q.Now)
 				return nil
 			})

@@ -14,6 +14,7 @@ import (
 
 	"rapport.example/internal/definition"
 	"rapport.example/internal/event"
+	"rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/segment"
 	"rapport.example/internal/value"
@@ -28,6 +29,7 @@ type crowd struct {
 	history  map[uint32][]event.Activity
 	rows     []event.Activity // by sequence, from 1
 	segments map[int64]*roaring.Bitmap
+	links    map[uint32][]object.Link
 }
 
 func (c *crowd) LastPerson(context.Context, int64) (uint32, error) {
@@ -92,11 +94,28 @@ func (c *crowd) Events(_ context.Context, _, from, to int64, wanted []Wanted, ea
 	return nil
 }
 
+func (c *crowd) Related(_ context.Context, _ int64, types []int64, from, to uint32, each func(object.Link) error) error {
+	for o, links := range c.links {
+		for _, l := range links {
+			if o >= from && o < to && c.people[o] != nil && slices.Contains(types, l.Object.Type) {
+				if err := each(l); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
 func seqs(history []event.Activity) (out []int64) {
 	for _, a := range history {
 		out = append(out, a.Seq)
 	}
 	return out
+}
+
+func (c *crowd) related(o uint32, typ int64) []object.Link {
+	return slices.DeleteFunc(slices.Clone(c.links[o]), func(l object.Link) bool { return l.Object.Type != typ })
 }
 
 func (c *crowd) Membership(_ context.Context, _, segment int64) (*roaring.Bitmap, error) {
@@ -117,7 +136,19 @@ func (c *crowd) put(t *rapid.T, set *definition.Set, o uint32) {
 			d.Attributes = append(d.Attributes, person.Attribute{Name: name, Value: value.Value(v)})
 		}
 	}
-	c.history[o] = nil
+	for range rapid.IntRange(0, 2).Draw(t, "devices") {
+		d.Devices = append(d.Devices, person.Device{
+			Token: "secret", Platform: rapid.SampledFrom([]string{"ios", "android"}).Draw(t, "platform"),
+			LastUsed: epoch/1000 + int64(rapid.IntRange(0, 6).Draw(t, "used")), Attributes: value.Value(rapid.SampledFrom([]string{"", `{"device_os":"17"}`}).Draw(t, "os")),
+		})
+	}
+	c.history[o], c.links[o] = nil, nil
+	for range rapid.IntRange(0, 3).Draw(t, "objects") {
+		l := object.Link{Object: &object.Object{Type: int64(rapid.IntRange(1, 2).Draw(t, "type"))}, Relationship: &object.Relationship{Person: o}}
+		l.Object.Attributes.Set(value.Value(rapid.SampledFrom([]string{`{"plan":"team"}`, `{"t":1700000003}`}).Draw(t, "object")), 1)
+		l.Relationship.Attributes.Set(value.Value(rapid.SampledFrom([]string{`{}`, `{"role":"admin"}`}).Draw(t, "relationship")), 1)
+		c.links[o] = append(c.links[o], l)
+	}
 	for range rapid.IntRange(0, 5).Draw(t, "events") {
 		a := event.Activity{
 			Person: o, Seq: int64(len(c.rows) + 1), Type: event.Track, Name: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"),
@@ -165,6 +196,8 @@ type whole struct {
 func (w whole) Attribute(name string) value.Value { return w.d.Get(name) }
 func (w whole) Data() value.Value                 { return nil }
 func (w whole) Since() int64                      { return w.d.Since() }
+func (w whole) Devices() []person.Device          { return w.d.Devices }
+func (w whole) Related(typ int64) []object.Link   { return w.c.related(w.d.Ordinal, typ) }
 func (w whole) Member(slug string) bool {
 	seg := w.set.SegmentBySlug(slug)
 	return seg != nil && w.c.segments[seg.ID].Contains(w.d.Ordinal)
@@ -205,7 +238,10 @@ func drawTree(t *rapid.T, depth int) string {
 		`{"attribute":"plan","is":"pro"}`, `{"attribute":"plan","is_not":["pro","free"]}`, `{"attribute":"plan","contains":"R"}`, `{"attribute":"plan","exists":false}`,
 		`{"attribute":"n","at_least":1}`, `{"attribute":"n","less":2,"greater":0}`, `{"attribute":"t","after":"2s ago"}`, `{"attribute":"t","before":"now"}`,
 		`{"attribute":"t","after":"4s ago","before":"1s ago"}`, `{"attribute":"t","is":1700000001}`, `{"attribute":"o.a.b","is":1}`, `{"attribute":"o","exists":true}`,
-		`{"attribute":"cio_id","contains":"1"}`, `{"segment":"some"}`, `{"not_segment":"some"}`,
+		`{"attribute":"cio_id","contains":"1"}`, `{"segment":"some"}`, `{"not_segment":"some"}`, `{"device":true}`,
+		`{"device":true,"where":{"all":[{"property":"platform","is":"ios"},{"property":"last_used","after":"3s ago"}]}}`,
+		`{"device":false,"where":{"property":"os","is":17}}`, `{"object":2}`, `{"object":1,"where":{"property":"plan","is":"team"},"related":false}`,
+		`{"object":1,"where":{"property":"t","after":"2s ago"},"relationship":{"property":"role","is":"admin"}}`,
 		`{"attribute":"t","is_timestamp":true}`, `{"attribute":"t","is_timestamp":false}`, `{"attribute":"o.a[1]","is":2}`, `{"attribute":"l[0].s","is":"x"}`, `{"attribute":"l[-1].n","exists":false}`,
 		`{"attribute":"l[].s","is":"x"}`, `{"attribute":"l[].s","is_not":"x"}`, `{"attribute":"l[].n","greater":0,"less":2}`, `{"attribute":"l[].t","after":"2s ago","before":"now"}`,
 		`{"attribute":"l","has":{"all":[{"property":"s","is":"x"},{"property":"n","is":2}]}}`, `{"attribute":"l[]","has":{"property":"t","before":"1s ago"}}`, `{"attribute":"l[0]","has":{"not":{"property":"n","is":1}}}`,
@@ -236,7 +272,7 @@ func TestEverybody(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		set := compiled(t)
-		c := &crowd{people: map[uint32]*person.Document{}, history: map[uint32][]event.Activity{}, segments: map[int64]*roaring.Bitmap{1: roaring.New()}}
+		c := &crowd{people: map[uint32]*person.Document{}, history: map[uint32][]event.Activity{}, segments: map[int64]*roaring.Bitmap{1: roaring.New()}, links: map[uint32][]object.Link{}}
 		a := New(c, rapid.SampledFrom([]int64{64 << 20, 1_500_000, 1000}).Draw(t, "room"))
 		a.Hold(1)
 		ordinals := rapid.SampledFrom([]uint32{1, 2, 3, 64, 65, 65_534, 65_535, 65_536, 65_537, 131_071, 131_072})
@@ -299,7 +335,7 @@ func (c *crowd) counted(q Query) (*Answer, error) {
 		return nil, err
 	}
 	p := part{members: roaring.New(), lines: make([]Line, len(lines))}
-	err = scanRange(ctx, c, q.Workspace, specs, past, members, 0, 3<<pieceBits, func(who *Person) error {
+	err = scanRange(ctx, c, q.Workspace, specs, typesOf([]*segment.Node{q.Tree}), past, members, 0, 3<<pieceBits, func(who *Person) error {
 		p.count(lines, who, q.Now)
 		return nil
 	})

@@ -10,6 +10,7 @@ import (
 
 	"rapport.example/internal/definition"
 	"rapport.example/internal/event"
+	"rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/segment"
 )
@@ -20,7 +21,7 @@ import (
 func Scan(ctx context.Context, src Source, workspace int64, set *definition.Set, trees []*segment.Node, members map[string]*roaring.Bitmap,
 	from, to uint32, each func(*Person) error,
 ) error {
-	return scanRange(ctx, src, workspace, countedOf(set, trees), nil, members, from, to, each)
+	return scanRange(ctx, src, workspace, countedOf(set, trees), typesOf(trees), nil, members, from, to, each)
 }
 
 // Recount shows those people with ordinals from from on whose documents have not counted every event condition of the set: their
@@ -41,7 +42,7 @@ func Recount(ctx context.Context, src Source, workspace int64, set *definition.S
 	} else {
 		next = min(to, from+walkPeople)
 	}
-	return next, scanRange(ctx, src, workspace, specs, past, nil, from, next, func(p *Person) error {
+	return next, scanRange(ctx, src, workspace, specs, nil, past, nil, from, next, func(p *Person) error {
 		if p.rebuilt == nil {
 			return nil
 		}
@@ -55,14 +56,55 @@ const (
 	walkPeople    = 1 << 13
 )
 
-// scanRange is Scan with what was counted of the history, if any was.
-func scanRange(ctx context.Context, src Source, workspace int64, specs []counted, past *history, members map[string]*roaring.Bitmap,
+// typesOf lists the types of objects that trees look at.
+func typesOf(trees []*segment.Node) (types []int64) {
+	for _, tree := range trees {
+		for _, f := range tree.Mentions().Objects {
+			if !slices.Contains(types, f.Type) {
+				types = append(types, f.Type)
+			}
+		}
+	}
+	return types
+}
+
+// scanRange is Scan with what was counted of the history, if any was, for conditions that ask for objects of these types.
+func scanRange(ctx context.Context, src Source, workspace int64, specs []counted, types []int64, past *history, members map[string]*roaring.Bitmap,
 	from, to uint32, each func(*Person) error,
 ) error {
-	s := scan{src: src, workspace: workspace, specs: specs, past: past, facts: map[uint64]person.Fact{}, each: each, p: Person{members: members}}
+	s := scan{
+		src: src, workspace: workspace, specs: specs, types: types, past: past, facts: map[uint64]person.Fact{}, each: each, p: Person{members: members},
+	}
+	return s.run(ctx, from, to)
+}
+
+// run shows the people of a range, a piece of it at a time if their relationships have to be read with them.
+func (s *scan) run(ctx context.Context, from, to uint32) error {
+	if len(s.types) == 0 {
+		return s.piece(ctx, from, to)
+	}
+	for from < to {
+		next := from + min(relatedStep, to-from)
+		s.p.links = map[uint32][]object.Link{}
+		err := s.src.Related(ctx, s.workspace, s.types, from, next, func(l object.Link) error {
+			s.p.links[l.Relationship.Person] = append(s.p.links[l.Relationship.Person], l)
+			return ctx.Err()
+		})
+		if err != nil {
+			return err
+		}
+		if err := s.piece(ctx, from, next); err != nil {
+			return err
+		}
+		from = next
+	}
+	return nil
+}
+
+func (s *scan) piece(ctx context.Context, from, to uint32) error {
 	for from < to {
 		next := to
-		err := src.Documents(ctx, workspace, from, to, func(ordinal uint32, doc []byte) error {
+		err := s.src.Documents(ctx, s.workspace, from, to, func(ordinal uint32, doc []byte) error {
 			if err := s.document(ordinal, doc); err != nil {
 				return err
 			}
@@ -87,6 +129,8 @@ func scanRange(ctx context.Context, src Source, workspace int64, specs []counted
 const (
 	lateStep = 500
 	lateRoom = 8 << 20
+
+	relatedStep = 2048 // people whose relationships are in hand
 )
 
 // errLate ends the reading of documents so that chains can be walked.
@@ -98,6 +142,7 @@ type scan struct {
 	specs     []counted
 	past      *history               // may be nil
 	facts     map[uint64]person.Fact // of the person at hand, from past
+	types     []int64                // of objects that are asked for
 	each      func(*Person) error
 	p         Person
 	late      []late

@@ -31,6 +31,7 @@ func Compile(rows []Row) (*Set, error) {
 		transactionalByID: map[int64]*TransactionalMessage{}, transactionalSlug: map[string]*TransactionalMessage{},
 		named: map[string]*journey.Campaign{}, actions: map[int64]value.Value{},
 		facts: map[uint64]*Fact{}, factsOf: map[string][]*Fact{},
+		byObject: map[int64][]*Segment{}, objects: map[int64]bool{}, spreads: map[segment.ObjectField]bool{},
 	}}
 	for i := range rows {
 		r := &rows[i]
@@ -195,6 +196,7 @@ func (c *compiler) transactional(r *Row) error {
 func (c *compiler) facts() {
 	for _, s := range c.set.segments {
 		c.ask(s.Condition, s.Gen)
+		c.spread(s.Condition)
 	}
 	for k, j := range c.set.versions {
 		if k.version == 0 || j.State != journey.Running {
@@ -203,6 +205,7 @@ func (c *compiler) facts() {
 		for _, n := range j.Conditions() {
 			c.ask(n, j.Gen)
 		}
+		c.spread(j.Filter)
 	}
 	for _, f := range c.set.facts {
 		chain := event.ChainName(f.Type, f.Name)
@@ -213,9 +216,19 @@ func (c *compiler) facts() {
 	}
 }
 
+// spread notes what of objects a condition looks at that is asked again when something changes.
+func (c *compiler) spread(n *segment.Node) {
+	for _, f := range n.Mentions().Objects {
+		c.set.spreads[f] = true
+	}
+}
+
 func (c *compiler) ask(n *segment.Node, gen int64) {
 	if n == nil {
 		return
+	}
+	for _, f := range n.Mentions().Objects {
+		c.set.objects[f.Type] = true
 	}
 	for _, spec := range n.Specs() {
 		f := c.set.facts[spec.Key]

@@ -32,6 +32,14 @@ func (c *compiler) order() error {
 		for _, slug := range m.Segments {
 			s.bySegment[slug] = append(s.bySegment[slug], seg)
 		}
+		if m.Devices {
+			s.byDevice = append(s.byDevice, seg)
+		}
+		for _, f := range m.Objects {
+			if f.Name == "" {
+				s.byObject[f.Type] = append(s.byObject[f.Type], seg)
+			}
+		}
 	}
 	s.segments = make([]*Segment, 0, len(given))
 	v := visitor{set: s, state: map[*Segment]bool{}}

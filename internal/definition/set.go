@@ -1,6 +1,8 @@
 package definition
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"rapport.example/internal/journey"
@@ -18,6 +20,8 @@ type Set struct {
 	byAttribute   map[string][]*Segment
 	byChain       map[string][]*Segment
 	bySegment     map[string][]*Segment
+	byDevice      []*Segment
+	byObject      map[int64][]*Segment // by type
 
 	campaigns []*journey.Campaign
 	versions  map[campaignKey]*journey.Campaign // version 0 is the current one
@@ -34,6 +38,9 @@ type Set struct {
 	topics map[string]*Topic
 
 	phone bool
+
+	objects map[int64]bool               // types that any condition looks at
+	spreads map[segment.ObjectField]bool // what makes people of an object be looked at again when it changes
 
 	facts   map[uint64]*Fact
 	factsOf map[string][]*Fact // by event.ChainName
@@ -95,6 +102,19 @@ func (s *Set) SegmentsByChain(chain string) []*Segment { return s.byChain[chain]
 
 // SegmentsBySegment lists the segments whose conditions refer to the segment of this slug.
 func (s *Set) SegmentsBySegment(slug string) []*Segment { return s.bySegment[slug] }
+
+// SegmentsByDevice lists the segments whose conditions look at devices.
+func (s *Set) SegmentsByDevice() []*Segment { return s.byDevice }
+
+// SegmentsByObject lists the segments whose conditions look at objects of this type.
+func (s *Set) SegmentsByObject(typ int64) []*Segment { return s.byObject[typ] }
+
+// ObjectTypes are the types of objects that some condition looks at, of a segment or of a campaign that runs or ran, ascending.
+func (s *Set) ObjectTypes() []int64 { return slices.Sorted(maps.Keys(s.objects)) }
+
+// Spreads reports whether a change of this attribute of an object, or of its being there, can make the people who are related to it
+// enter or leave a segment, or begin a campaign that they wait for.
+func (s *Set) Spreads(f segment.ObjectField) bool { return s.spreads[f] }
 
 // Campaigns lists the current campaigns by numeric id.
 func (s *Set) Campaigns() []*journey.Campaign { return s.campaigns }

@@ -102,7 +102,7 @@ func (b *batch) receive(w *work, s *subject, i person.Identifier) error {
 		return nil
 	}
 	b.hold(s, k, w.now)
-	b.receiveVisits(w, s, k)
+	types := b.receiveVisits(w, s, k)
 	rows := b.unattached(k)
 	rows = slices.DeleteFunc(rows, func(a event.Activity) bool { return a.Received < w.now-event.AnonymousRetain })
 	since, chains := s.doc.Since(), []string(nil)
@@ -115,7 +115,7 @@ func (b *batch) receive(w *work, s *subject, i person.Identifier) error {
 	b.note(w.t, s, event.Activity{
 		Type: event.AnonymousMerge, At: w.now, Received: w.now, Data: object("anonymous_id", i.Value, "events", int64(len(rows))),
 	})
-	what := touched{attributes: []string{"anonymous_id"}, chains: chains, all: s.doc.Since() != since}
+	what := touched{attributes: []string{"anonymous_id"}, chains: chains, objects: types, all: s.doc.Since() != since}
 	if err := b.settle(s, w.now, what); err != nil {
 		return err
 	}

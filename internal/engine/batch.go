@@ -52,6 +52,7 @@ type batch struct {
 
 // subject is a person in hand: the document is this batch's own copy.
 type subject struct {
+	b        *batch
 	t        *tenant
 	doc      *person.Document
 	stored   bool // there is a row of them
@@ -242,6 +243,9 @@ func (b *batch) decide(works []*work, due []timer.Timer, until map[*tenant]int64
 		k := timerKey{d.Workspace, d.Person, d.Kind, d.Ref}
 		b.timers[k] = d.Due
 		b.push(dueTimer{k, d.Due})
+	}
+	if err := b.settleWaiting(works, due); err != nil {
+		return 0, err
 	}
 	for i, w := range works {
 		if !b.ready(w) {
@@ -449,7 +453,7 @@ func (b *batch) adopt(ctx context.Context, tx Tx, docs []*person.Document) error
 		if t == nil {
 			continue
 		}
-		b.people[d.Ref] = &subject{t: t, doc: d, stored: true}
+		b.people[d.Ref] = &subject{b: b, t: t, doc: d, stored: true}
 		refs = append(refs, d.Ref)
 		if err := b.p.pieces.want(ctx, tx, t, d.Ordinal, d.Ordinal); err != nil {
 			return err
@@ -466,6 +470,9 @@ func (b *batch) adopt(ctx context.Context, tx Tx, docs []*person.Document) error
 		if s := b.people[person.Ref{Workspace: j.Workspace, Ordinal: j.Person}]; s != nil {
 			s.journeys = append(s.journeys, &live{Journey: j, stored: true})
 		}
+	}
+	if err := b.loadRelated(ctx, tx, docs); err != nil {
+		return err
 	}
 	for _, s := range b.people {
 		slices.SortFunc(s.journeys, func(a, b *live) int { return int(a.ID - b.ID) })

@@ -68,13 +68,17 @@ func (t *tenant) loadBuilds(ctx context.Context, tx Tx) error {
 	if t.set, t.next, err = definition.CompileBuilding(t.rows, t.builds, t.counted); err != nil {
 		return err
 	}
-	keys, err := tx.PieceKeys(ctx, t.ID, ToBeginFrom)
+	keys, err := tx.PieceKeys(ctx, t.ID, WaitingFrom)
 	if err != nil {
 		return err
 	}
-	t.begin = map[int64][]PieceKey{}
+	t.begin, t.unsettled = map[int64][]PieceKey{}, map[uint32]bool{}
 	for _, k := range keys {
-		c := k.Segment - ToBeginFrom
+		if k.Segment == toSettle {
+			t.unsettled[k.Piece] = true
+			continue
+		}
+		c := k.Segment - toBeginFrom
 		t.begin[c] = append(t.begin[c], k)
 	}
 	return nil

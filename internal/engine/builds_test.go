@@ -370,13 +370,13 @@ func (w *world) oldOrNew(where string) {
 	}
 }
 
-// settled reports whether no build is under way and nobody is to begin a campaign.
+// settled reports whether no build is under way, nobody is to begin a campaign and nobody to be looked at because of objects.
 func (w *world) settled() bool {
 	x, _, err := w.db.Workspace(w.t.Context(), w.ws)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	n, err := w.db.WaitingToBegin(w.t.Context(), w.ws)
+	n, err := w.db.Waiting(w.t.Context(), w.ws)
 	if err != nil {
 		w.t.Fatal(err)
 	}

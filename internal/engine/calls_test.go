@@ -136,6 +136,16 @@ func (t talliedTx) Relationships(ctx context.Context, people []person.Ref) ([]ob
 	return t.Tx.Relationships(ctx, people)
 }
 
+func (t talliedTx) NumberedObjects(ctx context.Context, refs []engine.TypedRef) ([]object.Object, error) {
+	t.calls["NumberedObjects"]++
+	return t.Tx.NumberedObjects(ctx, refs)
+}
+
+func (t talliedTx) PeopleOfObjects(ctx context.Context, refs []engine.ObjectRef, each func(person.Ref)) error {
+	t.calls["PeopleOfObjects"]++
+	return t.Tx.PeopleOfObjects(ctx, refs, each)
+}
+
 func (t talliedTx) Visits(ctx context.Context, anonymous []person.Key) ([]engine.Visit, error) {
 	t.calls["Visits"]++
 	return t.Tx.Visits(ctx, anonymous)
@@ -152,33 +162,53 @@ func (t talliedTx) Pieces(ctx context.Context, keys []engine.PieceKey) (map[engi
 }
 
 // TestCallsOfAFrame guards that a frame of many ops asks the database no more often than one of few: whatever the ops, and
-// whether the people are known or not.
+// whether the people are known or not; also where segments ask for objects.
 func TestCallsOfAFrame(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db)
-		w.apply(example(t))
-		w.identify("0", "")
-		w.do(w.op(ingest.Suppress, ingest.PersonPayload{By: ingest.By{ID: "0"}}))
-		w.eng.Stop()
-		c := &tally{DB: db, calls: map[string]int{}}
-		w.store = c
-		w.start()
-		w.track("ready", "ready", "")
+	for name, more := range map[string]string{"example": "", "objects": objectsFile} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, db *store.DB) { callsOfFrames(t, db, more) })
+		})
+	}
+}
 
-		calls := func(n int, again bool) map[string]int {
-			ops := w.frame(n, again)
-			c.reset()
-			w.do(ops...)
-			return c.reset()
-		}
-		for _, again := range []bool{false, true} {
-			few, many := calls(2, again), calls(80, again)
-			if diff := cmp.Diff(few, many); diff != "" {
-				t.Errorf("known people: %v: calls of a frame of few ops and of many (-few +many):\n%s", again, diff)
+func callsOfFrames(t *testing.T, db *store.DB, more string) {
+	t.Helper()
+	w := newWorld(t, db)
+	w.apply(example(t))
+	if more != "" {
+		w.apply(more)
+	}
+	w.identify("0", "")
+	w.do(w.op(ingest.Suppress, ingest.PersonPayload{By: ingest.By{ID: "0"}}))
+	w.eng.Stop()
+	c := &tally{DB: db, calls: map[string]int{}}
+	w.store = c
+	w.start()
+	w.track("ready", "ready", "")
+	w.do(w.company("ready", "", "", "ready", "other"))
+	w.do(w.company("ready", `{"plan":"team"}`, "")) // bitmaps are in hand
+
+	calls := func(n int, again bool) map[string]int {
+		ops := w.frame(n, again)
+		for i := range n { // of objects whose people are not in hand
+			id := fmt.Sprint(n, "far", i)
+			if !again {
+				w.do(w.company(id, "", "", fmt.Sprint(n, "x", i), fmt.Sprint(n, "y", i)))
 			}
+			ops = append(ops, w.company(id, fmt.Sprintf(`{"plan":"team","n":%v}`, again), ""))
 		}
-	})
+		c.reset()
+		w.do(ops...)
+		return c.reset()
+	}
+	for _, again := range []bool{false, true} {
+		few, many := calls(2, again), calls(80, again)
+		if diff := cmp.Diff(few, many); diff != "" {
+			t.Errorf("known people: %v: calls of a frame of few ops and of many (-few +many):\n%s", again, diff)
+		}
+	}
 }
 
 // frame is ops of all kinds about n people. With again they are those of an earlier frame.

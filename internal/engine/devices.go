@@ -29,16 +29,18 @@ func (b *batch) device(w *work, pl ingest.DevicePayload) error {
 			return nil
 		}
 		b.dropDevice(w.now, s, s.device(pl.Token), "")
-		return nil
+		return b.settle(s, w.now, touched{devices: true})
 	}
 	created := s == nil
 	if created {
 		s = b.create(w.t, w.now, who)
 		b.note(w.t, s, event.Activity{Type: event.Created, At: w.now, Received: w.now})
 	}
-	b.takeDevice(w, s, pl.Token)
+	if err := b.takeDevice(w, s, pl.Token); err != nil {
+		return err
+	}
 	b.addDevice(w, s, pl)
-	return b.settle(s, w.now, touched{all: created})
+	return b.settle(s, w.now, touched{all: created, devices: true})
 }
 
 // addDevice adds a device or changes it. Attributes that a call does not name stay as they are: the clients of some
@@ -64,15 +66,19 @@ func (b *batch) addDevice(w *work, s *subject, pl ingest.DevicePayload) {
 }
 
 // takeDevice makes the token the person's, and no longer that of another person.
-func (b *batch) takeDevice(w *work, s *subject, token string) {
+func (b *batch) takeDevice(w *work, s *subject, token string) error {
 	k := person.DeviceKey(w.t.ID, token)
 	if holder := b.keys[k]; holder != 0 && holder != s.doc.Ordinal {
 		o := b.people[person.Ref{Workspace: w.t.ID, Ordinal: holder}]
 		if o != nil && !o.gone && o.device(token) >= 0 {
 			b.dropDevice(w.now, o, o.device(token), "the device was added to another person")
+			if err := b.settle(o, w.now, touched{devices: true}); err != nil {
+				return err
+			}
 		}
 	}
 	b.point(k, s)
+	return nil
 }
 
 // point makes a key find the person, whoever it found before.

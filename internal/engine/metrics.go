@@ -54,8 +54,11 @@ func (b *batch) metric(w *work, pl ingest.MetricPayload) error {
 	}
 	chains = append(chains, b.record(w, s, d, r)...)
 	b.progress(w, s, d, r)
-	b.status(w, s, pl)
-	return b.reacted(w, s, chains)
+	what := touched{chains: chains, devices: b.status(w, s, pl)}
+	if len(chains) == 0 && !what.devices {
+		return nil
+	}
+	return b.settle(s, w.now, what)
 }
 
 // reacted brings a person's segments up to what became of messages, if any condition asks for that.
@@ -232,15 +235,15 @@ func deviceStatus(metric string) string {
 	return ""
 }
 
-// status keeps on the person's device what became of the last push to it.
-func (b *batch) status(w *work, s *subject, pl ingest.MetricPayload) {
+// status keeps on the person's device what became of the last push to it, and reports whether that is something else.
+func (b *batch) status(w *work, s *subject, pl ingest.MetricPayload) (changed bool) {
 	word := deviceStatus(pl.Metric)
 	if s == nil || word == "" || pl.Device == "" {
-		return
+		return false
 	}
 	i := s.device(pl.Device)
 	if i < 0 || s.doc.Devices[i].Attributes.Get(person.DeviceStatus).Text() == word {
-		return
+		return false
 	}
 	dev := &s.doc.Devices[i]
 	attributes, refused := dev.Merge(object(person.DeviceStatus, word))
@@ -252,6 +255,7 @@ func (b *batch) status(w *work, s *subject, pl ingest.MetricPayload) {
 		Type: event.DeviceChange, Name: "updated", At: w.now, Received: w.now,
 		Data: object("token", dev.Token, "platform", dev.Platform, person.DeviceStatus, word),
 	})
+	return true
 }
 
 // consent carries out an unsubscribe, or takes it back. It is the person's word: it wins over every write until now, and

@@ -48,6 +48,10 @@ type things struct {
 	relations map[person.Ref]map[int64]*relation
 	visits    map[person.Key]map[int64]*Visit // by anonymous id
 	waiting   map[person.Key]bool             // anonymous ids whose visits are to be written anew
+	numbered  map[ObjectRef]*objects.Object   // nil = of no type that conditions look at
+	missing   map[ObjectRef]bool              // objects to read
+	holders   map[ObjectRef][]person.Ref      // who in hand is related to an object, or was
+	spread    map[ObjectRef]bool              // objects whose people are to be looked at
 }
 
 // relation is a relationship in hand.
@@ -60,6 +64,7 @@ func newThings() things {
 	return things{
 		named: map[ObjectKey]*objects.Object{}, changed: map[ObjectRef]*objects.Object{}, relations: map[person.Ref]map[int64]*relation{},
 		visits: map[person.Key]map[int64]*Visit{}, waiting: map[person.Key]bool{},
+		numbered: map[ObjectRef]*objects.Object{}, missing: map[ObjectRef]bool{}, holders: map[ObjectRef][]person.Ref{}, spread: map[ObjectRef]bool{},
 	}
 }
 
@@ -164,11 +169,19 @@ func (b *batch) loadObjects(ctx context.Context, tx Tx, works []*work) error {
 	if err := b.loadVisits(ctx, tx, works); err != nil {
 		return err
 	}
-	return b.loadRelations(ctx, tx, works)
+	if err := b.loadRelations(ctx, tx, works); err != nil {
+		return err
+	}
+	return b.loadNumbered(ctx, tx)
 }
 
-// remember makes an object found by both of its keys.
+// remember makes an object found by both of its keys and its number.
 func (b *batch) remember(o *objects.Object) {
+	ref := ObjectRef{o.Workspace, o.Number}
+	if have := b.numbered[ref]; have != nil {
+		o = have
+	}
+	b.numbered[ref] = o
 	for _, k := range [...]objects.Key{{Type: o.Type, ID: o.ID}, {CIO: o.CIO}} {
 		b.named[ObjectKey{o.Workspace, k}] = o
 	}
@@ -199,18 +212,7 @@ func (b *batch) loadRelations(ctx context.Context, tx Tx, works []*work) error {
 			refs = append(refs, s.doc.Ref)
 		}
 	})
-	if len(refs) == 0 {
-		return nil
-	}
-	slices.SortFunc(refs, compareRefs)
-	list, err := tx.Relationships(ctx, refs)
-	if err != nil {
-		return err
-	}
-	for _, r := range list {
-		b.relations[person.Ref{Workspace: r.Workspace, Ordinal: r.Person}][r.Object] = &relation{Relationship: r, stored: true}
-	}
-	return nil
+	return b.readRelations(ctx, tx, refs)
 }
 
 // loadVisits reads the relationships that wait under the anonymous ids that ops name.
@@ -240,6 +242,9 @@ func (b *batch) loadVisits(ctx context.Context, tx Tx, works []*work) error {
 	for i := range list {
 		v := &list[i]
 		b.visits[person.Identifier{Type: person.ByAnonymous, Value: v.Anonymous}.Key(v.Workspace)][v.Object] = v
+		if o := (ObjectRef{v.Workspace, v.Object}); b.numbered[o] == nil {
+			b.missing[o] = true
+		}
 	}
 	return nil
 }
@@ -329,6 +334,11 @@ func (b *batch) identifyObject(w *work, pl ingest.ObjectPayload) error {
 	if len(names) > 0 {
 		o.Updated = w.now
 		b.noteObject(w, o, "updated", names)
+		if w.t.spreads(o.Type, names...) {
+			if err := b.changedObject(w, o, b.peopleOf(ObjectRef{o.Workspace, o.Number})); err != nil {
+				return err
+			}
+		}
 	}
 	b.refusals(w, nil, refused)
 	return b.relate(w, ingest.RelatePayload{Object: pl.Object, Relations: pl.Relations, Timestamp: pl.Timestamp})
@@ -356,6 +366,8 @@ func (b *batch) deleteObject(w *work, k objects.Key) error {
 		return nil
 	}
 	ref := ObjectRef{o.Workspace, o.Number}
+	people := b.peopleOf(ref)
+	b.numbered[ref] = nil
 	b.named[ObjectKey{o.Workspace, objects.Key{Type: o.Type, ID: o.ID}}], b.named[ObjectKey{o.Workspace, objects.Key{CIO: o.CIO}}] = nil, nil
 	delete(b.things.changed, ref)
 	b.c.DropObjects = append(b.c.DropObjects, ref)
@@ -370,7 +382,10 @@ func (b *batch) deleteObject(w *work, k objects.Key) error {
 		}
 	}
 	b.noteObject(w, o, "deleted", nil)
-	return nil
+	if !w.t.spreads(o.Type, "") {
+		return nil
+	}
+	return b.changedObject(w, o, people)
 }
 
 // identifyAndRelate is identify, and then relate for the person, if there is one.
@@ -386,7 +401,7 @@ func (b *batch) identifyAndRelate(w *work, pl ingest.IdentifyPayload, rel ingest
 
 // relate joins people and objects, or parts them. People and objects that do not exist are made, except by a canonical id.
 func (b *batch) relate(w *work, pl ingest.RelatePayload) error {
-	at := w.seconds(pl.Timestamp)
+	at, changed := w.seconds(pl.Timestamp), relinked{}
 	for _, r := range pl.Relations {
 		by, k := r.By, r.Object
 		if pl.By != (ingest.By{}) {
@@ -395,53 +410,81 @@ func (b *batch) relate(w *work, pl ingest.RelatePayload) error {
 		if pl.Object != (objects.Key{}) {
 			k = pl.Object
 		}
-		if err := b.relateOne(w, by, k, r, pl.Drop, at); err != nil {
+		b.relateOne(w, by, k, r, pl.Drop, at, &changed)
+	}
+	return b.settleRelinked(w, &changed)
+}
+
+// relinked says whose relationships an op has changed, in order, and what of it touches segments.
+type relinked struct {
+	who  []*subject
+	what map[*subject]*touched
+}
+
+func (c *relinked) of(s *subject) *touched {
+	if c.what == nil {
+		c.what = map[*subject]*touched{}
+	}
+	if c.what[s] == nil {
+		c.who, c.what[s] = append(c.who, s), &touched{}
+	}
+	return c.what[s]
+}
+
+func (c *relinked) add(s *subject, typ int64) {
+	if what := c.of(s); !slices.Contains(what.objects, typ) {
+		what.objects = append(what.objects, typ)
+	}
+}
+
+func (b *batch) settleRelinked(w *work, c *relinked) error {
+	for _, s := range c.who {
+		if err := b.settle(s, w.now, *c.what[s]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *batch) relateOne(w *work, by ingest.By, k objects.Key, r ingest.Relation, drop bool, at int64) error {
+func (b *batch) relateOne(w *work, by ingest.By, k objects.Key, r ingest.Relation, drop bool, at int64, changed *relinked) {
 	who := by.Identifier()
 	if r.Anonymous != "" {
 		who = person.Identifier{Type: person.ByAnonymous, Value: r.Anonymous}
 	}
 	if who.Type != person.ByAnonymous && b.blocked(w, who) {
-		return nil
+		return
 	}
 	s := b.find(w.t, who)
 	if drop {
-		b.part(w, s, b.named[ObjectKey{w.t.ID, k}], who)
-		return nil
+		b.part(w, s, b.named[ObjectKey{w.t.ID, k}], who, changed)
+		return
 	}
 	if s == nil && who.Type == person.ByCIO {
 		b.failed(w, nil, "no person has this cio_id", who)
-		return nil
+		return
 	}
 	if s != nil && b.named[ObjectKey{w.t.ID, k}] == nil && len(b.relationsOf(s)) >= objects.MaxOfPerson {
 		b.overfull(w, s, 1) // before the object comes to be for nothing
-		return nil
+		return
 	}
 	o, why := b.object(w, k)
 	switch {
 	case o == nil:
 		b.failed(w, s, why, person.Identifier{})
 	case s != nil:
-		b.join(w, s, o, r.Attributes, at)
+		b.join(w, s, o, r.Attributes, at, changed)
 	case who.Type == person.ByAnonymous:
 		b.await(w, who.Key(w.t.ID), o, r.Attributes, at)
 	default:
 		s = b.create(w.t, w.now, who)
 		b.note(w.t, s, event.Activity{Type: event.Created, At: w.now, Received: w.now})
-		b.join(w, s, o, r.Attributes, at)
-		return b.settle(s, w.now, touched{all: true})
+		changed.of(s).all = true
+		b.join(w, s, o, r.Attributes, at, changed)
 	}
-	return nil
 }
 
 // join relates a person to an object, or changes what is known of that.
-func (b *batch) join(w *work, s *subject, o *objects.Object, attributes value.Value, at int64) {
+func (b *batch) join(w *work, s *subject, o *objects.Object, attributes value.Value, at int64, changed *relinked) {
 	list := b.relationsOf(s)
 	r := list[o.Number]
 	created := r == nil
@@ -452,7 +495,7 @@ func (b *batch) join(w *work, s *subject, o *objects.Object, attributes value.Va
 	if created {
 		b.next(w.t, "relationship")
 		r = &relation{Relationship: objects.Relationship{Workspace: o.Workspace, Person: s.doc.Ordinal, Object: o.Number, Created: w.now}, dirty: true}
-		list[o.Number] = r
+		b.own(s.doc.Ref, r)
 	}
 	names, refused := r.Attributes.Set(attributes, at)
 	r.dirty = r.dirty || len(attributes) > len("{}")
@@ -461,6 +504,7 @@ func (b *batch) join(w *work, s *subject, o *objects.Object, attributes value.Va
 		return
 	}
 	b.noteRelation(w, s, event.AddRelation, o, r.Attributes.Values())
+	changed.add(s, o.Type)
 }
 
 func (b *batch) noteRelation(w *work, s *subject, t event.Type, o *objects.Object, attributes value.Value) {
@@ -473,7 +517,7 @@ func (b *batch) noteRelation(w *work, s *subject, t event.Type, o *objects.Objec
 }
 
 // part ends a relationship.
-func (b *batch) part(w *work, s *subject, o *objects.Object, who person.Identifier) {
+func (b *batch) part(w *work, s *subject, o *objects.Object, who person.Identifier, changed *relinked) {
 	if s == nil && o != nil && who.Type == person.ByAnonymous {
 		k := who.Key(w.t.ID)
 		if b.visits[k][o.Number] != nil {
@@ -496,6 +540,7 @@ func (b *batch) part(w *work, s *subject, o *objects.Object, who person.Identifi
 		b.c.DropRelations = append(b.c.DropRelations, RelationRef{s.doc.Ref, o.Number})
 	}
 	b.noteRelation(w, s, event.DeleteRelation, o, nil)
+	changed.add(s, o.Type)
 }
 
 // await keeps a relationship of a visitor who is nobody yet.
@@ -517,11 +562,12 @@ func (b *batch) await(w *work, k person.Key, o *objects.Object, attributes value
 	b.refusals(w, nil, refused)
 }
 
-// receiveVisits gives the person what waited under their anonymous id. What the person has already stays as it is.
-func (b *batch) receiveVisits(w *work, s *subject, k person.Key) {
+// receiveVisits gives the person what waited under their anonymous id, and returns the types of objects that may be among it. What the
+// person has already stays as it is.
+func (b *batch) receiveVisits(w *work, s *subject, k person.Key) (types []int64) {
 	visits := b.visits[k]
 	if len(visits) == 0 {
-		return
+		return nil
 	}
 	list := b.relationsOf(s)
 	came, full := int64(0), int64(0)
@@ -537,7 +583,7 @@ func (b *batch) receiveVisits(w *work, s *subject, k person.Key) {
 		if r == nil {
 			b.next(w.t, "relationship")
 			r = &relation{Relationship: objects.Relationship{Workspace: s.doc.Workspace, Person: s.doc.Ordinal, Object: n, Created: w.now}}
-			list[n] = r
+			b.own(s.doc.Ref, r)
 		}
 		r.Attributes.Fill(v.Attributes)
 		r.dirty = true
@@ -547,7 +593,9 @@ func (b *batch) receiveVisits(w *work, s *subject, k person.Key) {
 	b.overfull(w, s, full)
 	if came > 0 {
 		b.note(w.t, s, event.Activity{Type: event.AddRelation, At: w.now, Received: w.now, Data: object("anonymous_id", k.Value, "relationships", came)})
+		types = w.t.objectTypes()
 	}
+	return types
 }
 
 // forgetVisits deletes what waits under an anonymous id.
@@ -580,7 +628,7 @@ func (b *batch) receiveRelations(w *work, p, s *subject) (came int64) {
 		case len(own) < objects.MaxOfPerson:
 			moved := &relation{Relationship: r.Relationship, dirty: true}
 			moved.Person = p.doc.Ordinal
-			own[n] = moved
+			b.own(p.doc.Ref, moved)
 			came++
 		default:
 			full++

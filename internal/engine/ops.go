@@ -222,7 +222,7 @@ func (b *batch) next(t *tenant, counter string) int64 {
 func (b *batch) create(t *tenant, now int64, ids ...person.Identifier) *subject {
 	ordinal := uint32(b.next(t, "person"))
 	d := &person.Document{Ref: person.Ref{Workspace: t.ID, Ordinal: ordinal}, CIO: b.p.cio(t.ID, ordinal), Created: now, Gen: t.Gen}
-	s := &subject{t: t, doc: d, dirty: true}
+	s := &subject{b: b, t: t, doc: d, dirty: true}
 	b.people[d.Ref] = s
 	b.c.NewPeople = append(b.c.NewPeople, d.Ref)
 	b.take(s, person.Identifier{Type: person.ByCIO, Value: d.CIO})

@@ -28,6 +28,7 @@ type partition struct {
 	touched map[int64][]uint32 // people whom the transaction under way changes, by workspace
 	job     *job               // of a build; nil = none runs
 	rest    time.Time          // until then builds leave the writer to frames
+	pause   time.Time          // until then so does settling
 	retry   time.Time          // until then no build is tried, because one could not read
 	trims   []trimMark
 	packs   time.Time // until then no events are packed
@@ -38,12 +39,15 @@ type partition struct {
 // tenant is what the reader keeps in memory of one workspace.
 type tenant struct {
 	workspace.Workspace
-	set      *definition.Set // by which memberships answer
-	next     *definition.Set // as definitions are now; set itself unless segments are being built
-	rows     []definition.Row
-	builds   []definition.Build
-	counted  []definition.Counted
-	begin    map[int64][]PieceKey // who is still to begin a campaign, by its number
+	set     *definition.Set // by which memberships answer
+	next    *definition.Set // as definitions are now; set itself unless segments are being built
+	rows    []definition.Row
+	builds  []definition.Build
+	counted []definition.Counted
+	begin   map[int64][]PieceKey // who is still to begin a campaign, by its number
+
+	unsettled map[uint32]bool // pieces of those who are still to be looked at because of objects
+
 	counters map[string]int64
 	saved    map[string]int64 // counters as the database has them
 	logNow   int64            // newest moment that was decided upon, workspace clock; never goes back
@@ -198,7 +202,7 @@ func (p *partition) idle() time.Duration {
 			wait = min(wait, 5*time.Millisecond) // all senders are busy: look again soon
 		}
 		switch {
-		case len(t.begin) > 0 || p.job.finished():
+		case len(t.begin) > 0 || len(t.unsettled) > 0 || p.job.finished():
 			wait = 0
 		case t.Sweep != 0:
 			wait = min(wait, 2*time.Millisecond)
@@ -223,7 +227,7 @@ func (p *partition) turn(ctx context.Context, frames []ingest.Frame) ([]ingest.F
 			return frames, err
 		}
 	}
-	for _, lane := range [...]func(context.Context) error{p.claim, p.runTimers, p.build, p.beginning, p.tally, p.pack, p.expire, p.trim} {
+	for _, lane := range [...]func(context.Context) error{p.claim, p.runTimers, p.settling, p.build, p.beginning, p.tally, p.pack, p.expire, p.trim} {
 		if err := lane(ctx); err != nil {
 			return nil, err
 		}
@@ -268,7 +272,10 @@ func (p *partition) apply(ctx context.Context, frames []ingest.Frame) error {
 			if err := tx.Advance(ctx, p.at, to, p.stream); err != nil {
 				return err
 			}
-			return apply(ctx, tx, ops)
+			if err := apply(ctx, tx, ops); err != nil {
+				return err
+			}
+			return p.settleFew(ctx, tx)
 		})
 	}
 	// Almost always everything can be applied, so the first try goes without savepoints, which cost SQLite a quarter of

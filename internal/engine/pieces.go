@@ -28,8 +28,12 @@ const pieceBits = 16
 // The bitmaps of a workspace share one numbering. Membership has the segment's number; the others lie beside.
 const (
 	enteredFrom = int64(1) << 40
-	// ToBeginFrom is the least number of the bitmaps of those who are still to begin a campaign.
-	ToBeginFrom = int64(1) << 41
+	toBeginFrom = int64(1) << 41
+	// WaitingFrom is the least number of the bitmaps of those for whom something is still to be done: to look at them because an object
+	// that they are related to has changed, or to begin a campaign.
+	WaitingFrom = toSettle
+
+	toSettle = toBeginFrom - 1
 )
 
 // nextOf is the bitmap of the membership that is being built.
@@ -39,16 +43,19 @@ func nextOf(segment int64) int64 { return -segment }
 func enteredOf(segment int64) int64 { return -enteredFrom - segment }
 
 // toBegin is the bitmap of those who are still to begin a campaign, because they are in its segment without having entered it lately.
-func toBegin(campaign int64) int64 { return ToBeginFrom + campaign }
+func toBegin(campaign int64) int64 { return toBeginFrom + campaign }
 
 // bitmaps lists the numbers of all bitmaps that a person may be in.
 func (t *tenant) bitmaps() []int64 {
-	out := make([]int64, 0, len(t.set.Segments())+2*len(t.builds)+len(t.begin))
+	out := make([]int64, 0, len(t.set.Segments())+2*len(t.builds)+len(t.begin)+1)
 	for _, seg := range t.set.Segments() {
 		out = append(out, seg.ID)
 	}
 	for _, b := range t.building() {
 		out = append(out, nextOf(b.Segment), enteredOf(b.Segment))
+	}
+	if len(t.unsettled) > 0 {
+		out = append(out, toSettle)
 	}
 	for _, c := range slices.Sorted(maps.Keys(t.begin)) {
 		out = append(out, toBegin(c))

@@ -8,6 +8,7 @@ import (
 	"rapport.example/internal/definition"
 	"rapport.example/internal/event"
 	"rapport.example/internal/journey"
+	objects "rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/segment"
 	"rapport.example/internal/timer"
@@ -19,8 +20,32 @@ type touched struct {
 	attributes []string
 	chains     []string
 	segments   []string
+	devices    bool
+	objects    []int64         // types of objects: of one that the person is related to, of what the relationship has, or that there is one
 	all        bool            // everything: a new person, or time has moved
 	quiet      map[int64]int64 // segments whose entry starts no campaign
+}
+
+// mentioned calls add with the segments of a set whose conditions mention what changed.
+func (what *touched) mentioned(set *definition.Set, add func([]*definition.Segment)) {
+	if what.all {
+		add(set.Segments())
+	}
+	for _, name := range what.attributes {
+		add(set.SegmentsByAttribute(name))
+	}
+	for _, c := range what.chains {
+		add(set.SegmentsByChain(c))
+	}
+	for _, slug := range what.segments {
+		add(set.SegmentsBySegment(slug))
+	}
+	if what.devices {
+		add(set.SegmentsByDevice())
+	}
+	for _, typ := range what.objects {
+		add(set.SegmentsByObject(typ))
+	}
 }
 
 // facts shows a person to conditions.
@@ -50,6 +75,12 @@ func (f facts) Attribute(name string) value.Value { return f.s.doc.Get(name) }
 // Data is part of segment.Subject.
 func (f facts) Data() value.Value { return f.data }
 
+// Devices is part of segment.Subject.
+func (f facts) Devices() []person.Device { return f.s.doc.Devices }
+
+// Related is part of segment.Subject.
+func (f facts) Related(typ int64) []objects.Link { return f.s.b.linksOf(f.s, typ) }
+
 // Fact is part of segment.Subject.
 func (f facts) Fact(key uint64) person.Fact { return f.s.doc.Fact(key) }
 
@@ -78,18 +109,7 @@ func (b *batch) settle(s *subject, now int64, what touched) error {
 		}
 	}
 	set := s.t.set
-	if what.all {
-		add(set.Segments())
-	}
-	for _, name := range what.attributes {
-		add(set.SegmentsByAttribute(name))
-	}
-	for _, c := range what.chains {
-		add(set.SegmentsByChain(c))
-	}
-	for _, slug := range what.segments {
-		add(set.SegmentsBySegment(slug))
-	}
+	what.mentioned(set, add)
 	next := int64(0)
 	for len(todo) > 0 {
 		seg := first(&todo)
@@ -137,18 +157,7 @@ func (b *batch) settleNext(s *subject, now int64, what touched) (next int64) {
 			}
 		}
 	}
-	if what.all {
-		add(t.next.Segments())
-	}
-	for _, name := range what.attributes {
-		add(t.next.SegmentsByAttribute(name))
-	}
-	for _, c := range what.chains {
-		add(t.next.SegmentsByChain(c))
-	}
-	for _, slug := range what.segments {
-		add(t.next.SegmentsBySegment(slug))
-	}
+	what.mentioned(t.next, add)
 	for len(todo) > 0 {
 		seg := first(&todo)
 		r := seg.Condition.Eval(nextFacts{facts{s: s}, &b.p.pieces}, now)

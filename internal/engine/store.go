@@ -100,6 +100,10 @@ type Tx interface {
 	Objects(ctx context.Context, keys []ObjectKey) ([]objects.Object, error)
 	Relationships(ctx context.Context, people []person.Ref) ([]objects.Relationship, error)
 	Visits(ctx context.Context, anonymous []person.Key) ([]Visit, error)
+	// NumberedObjects reads the objects of these numbers that are of the type; PeopleOfObjects calls each with everybody who is
+	// related to one of these objects, once for each of them.
+	NumberedObjects(ctx context.Context, refs []TypedRef) ([]objects.Object, error)
+	PeopleOfObjects(ctx context.Context, refs []ObjectRef, each func(person.Ref)) error
 	// Forms reads the forms that exist.
 	Forms(ctx context.Context, refs []FormRef) ([]Form, error)
 	// PieceKeys lists the pieces of a workspace's bitmaps whose number is from or higher, by number and piece.

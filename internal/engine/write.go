@@ -11,6 +11,9 @@ import (
 
 // write gathers what was decided and carries it out in bulk.
 func (b *batch) write(ctx context.Context, tx Tx) error {
+	if err := b.spreadOut(ctx, tx); err != nil {
+		return err
+	}
 	for k := range b.drops {
 		b.c.DropKeys = append(b.c.DropKeys, k)
 	}

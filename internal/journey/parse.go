@@ -119,7 +119,7 @@ func (c *Campaign) eventTrigger(t, ev value.Value) error {
 	if c.Trigger.Where, err = segment.Parse(where, "trigger.where"); err != nil {
 		return err
 	}
-	if m := c.Trigger.Where.Mentions(); len(m.Attributes)+len(m.Chains)+len(m.Segments) > 0 {
+	if m := c.Trigger.Where.Mentions(); len(m.Attributes)+len(m.Chains)+len(m.Segments)+len(m.Objects) > 0 || m.Devices {
 		return fault.Field("trigger.where", "looks at the event's data alone: use property conditions here, and filter for what is known about the person")
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"rapport.example/internal/event"
+	"rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/segment"
 	"rapport.example/internal/value"
@@ -145,6 +146,8 @@ func (v view) Attribute(name string) value.Value { return v.attributes[name] }
 func (v view) Data() value.Value                 { return v.data }
 func (v view) Fact(key uint64) person.Fact       { return v.facts[key] }
 func (v view) Member(slug string) bool           { return v.segments[slug] }
+func (v view) Devices() []person.Device          { return nil }
+func (v view) Related(int64) []object.Link       { return nil }
 func (v view) Since() int64                      { return start }
 
 // run fires what is due until then.

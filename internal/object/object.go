@@ -58,6 +58,26 @@ type Related struct {
 	Relationship Attributes // the relationship's own
 }
 
+// Link is a person's relationship with its object.
+type Link struct {
+	Object       *Object
+	Relationship *Relationship
+}
+
+// Attribute is what conditions know of the object: object_id, cio_object_id and attributes by name; nil if there is no such thing.
+func (o *Object) Attribute(name string) value.Value {
+	switch name {
+	case "object_id":
+		return value.Quote(o.ID)
+	case "cio_object_id":
+		return value.Quote(o.CIO)
+	}
+	return o.Attributes.Get(name)
+}
+
+// Attribute is an attribute of the relationship by name, nil if there is none.
+func (r *Relationship) Attribute(name string) value.Value { return r.Attributes.Get(name) }
+
 // Attribute is one attribute with the time that it was written. One that was removed has a nil Value and stays, so that an
 // older write does not bring it back.
 type Attribute struct {

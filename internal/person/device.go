@@ -13,6 +13,23 @@ const DeviceStatus = "_last_status"
 // deviceStates are the values of DeviceStatus; "" says that nothing is known.
 var deviceStates = []string{"sent", "bounced", "suppressed"}
 
+// Attribute is what conditions know of the device: platform, last_used (Unix seconds), status, which is DeviceStatus, and attributes by
+// name, with or without a leading device_; nil if there is no such thing. The token is not among them.
+func (d *Device) Attribute(name string) value.Value {
+	switch name {
+	case "platform":
+		return text(d.Platform)
+	case "last_used":
+		return value.Int(d.LastUsed)
+	case "status":
+		return d.Attributes.Get(DeviceStatus)
+	}
+	if v := d.Attributes.Get(name); v != nil {
+		return v
+	}
+	return d.Attributes.Get("device_" + name)
+}
+
 // Merge returns the device's attributes with others over them, and for each that cannot be taken why, as a sentence. null
 // and "" remove an attribute. Numbers and booleans become text, as device attributes are text (track-api §4); lists and
 // objects are kept as they are. The order is that in which names came first. The device is not changed.

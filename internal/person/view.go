@@ -22,6 +22,7 @@ type View struct {
 	firstEvent int64
 	unsub      bool
 	attributes []viewed
+	devices    int // where the list of devices begins
 	segments   int // where the list of memberships begins
 	facts      int
 	named      int
@@ -47,7 +48,8 @@ func (v *View) Reset(ref Ref, data []byte) error {
 		v.attributes = append(v.attributes, viewed{r.bytes(), r.bytes()})
 		r.skip()
 	}
-	for range r.count(4) { // devices
+	v.devices = r.at
+	for range r.count(4) {
 		r.span()
 		r.span()
 		r.skip()
@@ -176,6 +178,21 @@ func (v *View) Fact(key uint64) Fact {
 		return f
 	}
 	return Fact{Key: key}
+}
+
+// Devices are Document.Devices without their tokens.
+func (v *View) Devices() []Device {
+	r := reader{data: v.data, at: v.devices}
+	n := r.count(4)
+	if n == 0 {
+		return nil
+	}
+	out := make([]Device, n)
+	for i := range out {
+		r.span()
+		out[i] = Device{Platform: string(r.bytes()), LastUsed: r.int(), Attributes: r.value()}
+	}
+	return out
 }
 
 // Member is Document.Member.

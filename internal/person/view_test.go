@@ -2,6 +2,7 @@ package person
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,6 +34,13 @@ func TestView(t *testing.T) {
 			if got, ok := v.Member(id); got != since || ok != in {
 				t.Errorf("Member(%d) = %d, %v, want %d, %v", id, got, ok, since, in)
 			}
+		}
+		devices := slices.Clone(d.Devices)
+		for i := range devices {
+			devices[i].Token = ""
+		}
+		if diff := cmp.Diff(devices, v.Devices()); diff != "" {
+			t.Errorf("Devices (-decoded without tokens +view):\n%s", diff)
 		}
 		if v.Gen() != d.Gen || v.Due() != d.Due || v.Since() != d.Since() || v.Ordinal() != d.Ordinal {
 			t.Errorf("view of %d: generation %d, due %d, since %d", v.Ordinal(), v.Gen(), v.Due(), v.Since())

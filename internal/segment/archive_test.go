@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,6 +15,8 @@ import (
 
 	"rapport.example/internal/event"
 	"rapport.example/internal/fault"
+	"rapport.example/internal/object"
+	"rapport.example/internal/person"
 	"rapport.example/internal/value"
 )
 
@@ -30,6 +33,10 @@ const epoch = int64(1767225600000) // 2026-01-01T00:00:00Z
 //	sentence …                         likewise
 //	person 3d                          another person, created then; the first one is from 0d
 //	set plan "pro"                     an attribute
+//	device a 10d ios {"app_version":"5"}  a device, last used then, or another state of it
+//	undevice a                         it is gone
+//	relate 1 acme {"plan":"pro"} {"role":"admin"}  an object of type 1 with attributes, and the relationship's; or another state of both
+//	unrelate 1 acme                    it is gone
 //	data {"plan":"pro"}                the data of the triggering event
 //	join vip / quit vip                a segment's member
 //	event purchase 10d {"total":5}     an event with its own time; page and screen likewise
@@ -122,6 +129,27 @@ func play(t *testing.T, text string) string {
 			b = newBody(stamp(t, arg))
 		case "set":
 			b.attributes[arg] = mustValue(t, rest)
+		case "device":
+			at, rest, _ := strings.Cut(rest, " ")
+			platform, attributes, _ := strings.Cut(rest, " ")
+			d := person.Device{Token: arg, LastUsed: stamp(t, at) / 1000, Platform: platform}
+			if attributes != "" {
+				d.Attributes = mustValue(t, attributes)
+			}
+			b.devices = append(slices.DeleteFunc(b.devices, func(d person.Device) bool { return d.Token == arg }), d)
+		case "undevice":
+			b.devices = slices.DeleteFunc(b.devices, func(d person.Device) bool { return d.Token == arg })
+		case "relate", "unrelate":
+			id, rest, _ := strings.Cut(rest, " ")
+			typ, err := strconv.ParseInt(arg, 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.links = slices.DeleteFunc(b.links, func(l object.Link) bool { return l.Object.Type == typ && l.Object.ID == id })
+			if word == "relate" {
+				own, theirs, _ := strings.Cut(rest, " ")
+				b.links = append(b.links, link(t, typ, id, own, theirs))
+			}
 		case "data":
 			b.properties = mustValue(t, arg)
 		case "join", "quit":
@@ -147,6 +175,19 @@ func play(t *testing.T, text string) string {
 		out.WriteString(line)
 	}
 	return out.String()
+}
+
+// link is an object with its relationship, the attributes of both as JSON or "".
+func link(t testing.TB, typ int64, id, own, theirs string) object.Link {
+	t.Helper()
+	l := object.Link{Object: &object.Object{Type: typ, ID: id}, Relationship: &object.Relationship{}}
+	if own != "" {
+		l.Object.Attributes.Set(mustValue(t, own), 1)
+	}
+	if theirs != "" {
+		l.Relationship.Attributes.Set(mustValue(t, theirs), 1)
+	}
+	return l
 }
 
 // stamp reads 12d, 12d-1ms and 12d+1ms.

@@ -32,6 +32,13 @@ func (n *Node) Canonical() value.Value {
 		}
 	case happened:
 		n.event.canonical(&b)
+	case device:
+		b.Set("device", value.OfBool(!n.not)).Set("where", n.things.where.Canonical())
+	case related:
+		b.Set("object", value.Int(n.things.typ)).Set("where", n.things.where.Canonical()).Set("relationship", n.things.relationship.Canonical())
+		if n.not {
+			b.Set("related", value.False)
+		}
 	default:
 		word := "segment"
 		if n.not {

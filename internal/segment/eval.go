@@ -23,17 +23,31 @@ func (n *Node) Eval(s Subject, now int64) Result {
 		r.Match = !r.Match
 		return r
 	case attribute:
-		if n.path.many {
-			return n.ofSeveral(s, now)
+		if n.path.deep {
+			return n.ofNamed(s, now)
 		}
-		return evalTests(n.tests, n.path.Of(s), now)
+		return evalTests(n.tests, s.Attribute(n.path.name), now)
 	case property:
 		return n.ofData(s.Data(), now)
 	case happened:
 		return n.event.eval(s, now)
+	case device:
+		return n.devices(s, now)
+	case related:
+		return n.links(s, now)
 	default: // member; it has no moment of its own: the other segment has
 		return Result{Match: s.Member(n.name) != n.not}
 	}
+}
+
+// ofNamed answers a leaf of operators for what has values by name.
+func (n *Node) ofNamed(s named, now int64) Result {
+	if n.path.many {
+		m := several{tests: n.tests, now: now, found: tally{decides: true}}
+		n.path.attribute(s, m.add)
+		return m.result()
+	}
+	return evalTests(n.tests, n.path.Of(s), now)
 }
 
 // group answers "any" and, with decides = false, "all". One child that is as decides says is enough to make the group
@@ -46,12 +60,6 @@ func (n *Node) group(s Subject, now int64, decides bool) Result {
 		}
 	}
 	return t.result()
-}
-
-func (n *Node) ofSeveral(s Subject, now int64) Result {
-	m := several{tests: n.tests, now: now, found: tally{decides: true}}
-	n.path.attribute(s, m.add)
-	return m.result()
 }
 
 // on is Eval for a tree that has nothing but groups and properties, of an object.

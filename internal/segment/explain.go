@@ -40,6 +40,10 @@ func (n *Node) value(s Subject, now int64) string {
 		return shorten(n.path.in(s.Data()))
 	case happened:
 		return n.event.value(s, now)
+	case device:
+		return n.devicesValue(s, now)
+	case related:
+		return n.linksValue(s, now)
 	case member:
 		if s.Member(n.name) {
 			return "is a member"

@@ -10,6 +10,8 @@ import (
 	"pgregory.net/rapid"
 
 	"rapport.example/internal/event"
+	"rapport.example/internal/object"
+	"rapport.example/internal/person"
 	"rapport.example/internal/value"
 )
 
@@ -22,6 +24,8 @@ type history struct {
 	attributes map[string]string // JSON
 	events     []event.Activity  // in the order of their arrival
 	members    map[string]bool
+	devices    []person.Device
+	links      []object.Link
 }
 
 // naive is one condition of the test's own making.
@@ -36,7 +40,7 @@ func drawCondition(t *rapid.T, depth int) naive {
 	if depth > 0 && rapid.IntRange(0, 2).Draw(t, "group") > 0 {
 		return drawGroup(t, depth)
 	}
-	switch rapid.IntRange(0, 8).Draw(t, "leaf") {
+	switch rapid.IntRange(0, 10).Draw(t, "leaf") {
 	case 0:
 		return drawMember(t)
 	case 1:
@@ -47,6 +51,10 @@ func drawCondition(t *rapid.T, depth int) naive {
 		return drawDates(t)
 	case 7, 8:
 		return drawElements(t)
+	case 9:
+		return drawDevice(t)
+	case 10:
+		return drawObject(t)
 	default:
 		return drawEvent(t)
 	}
@@ -261,6 +269,69 @@ func drawElements(t *rapid.T) naive {
 	}
 }
 
+// drawDevice asks for a device, or for none, of a platform or used lately or both.
+func drawDevice(t *rapid.T) naive {
+	has, ios, s := rapid.Bool().Draw(t, "has"), rapid.Bool().Draw(t, "ios"), int64(rapid.IntRange(0, 4).Draw(t, "seconds"))
+	where := []string{`{"property":"platform","is":"ios"}`, fmt.Sprintf(`{"property":"last_used","after":"%ds ago"}`, s)}
+	if s == 0 {
+		where = where[:1]
+	}
+	if !ios {
+		where = where[1:]
+	}
+	json := fmt.Sprintf(`{"device":%v`, has)
+	if len(where) > 0 {
+		json += fmt.Sprintf(`,"where":{"all":[%s]}`, strings.Join(where, ","))
+	}
+	return naive{
+		json: json + "}",
+		holds: func(h *history, now int64) bool {
+			for _, d := range h.devices {
+				if (!ios || d.Platform == "ios") && (s == 0 || d.LastUsed*1000 > now-s*1000) {
+					return has
+				}
+			}
+			return !has
+		},
+		edges: func(h *history) (out []int64) {
+			for _, d := range h.devices {
+				out = append(out, d.LastUsed*1000+s*1000)
+			}
+			return out
+		},
+	}
+}
+
+// drawObject asks for a relationship, or for none, with an object that has a moment lately, by a relationship that has one ahead.
+func drawObject(t *rapid.T) naive {
+	is, back, ahead := rapid.Bool().Draw(t, "related"), int64(rapid.IntRange(0, 4).Draw(t, "back")), int64(rapid.IntRange(0, 4).Draw(t, "ahead"))
+	json := fmt.Sprintf(`{"object":1,"related":%v`, is)
+	if back > 0 {
+		json += fmt.Sprintf(`,"where":{"property":"t","after":"%ds ago"}`, back)
+	}
+	if ahead > 0 {
+		json += fmt.Sprintf(`,"relationship":{"property":"t","before":"in %ds"}`, ahead)
+	}
+	at := func(a object.Attributes) int64 { n, _ := a.Get("t").Number(); return int64(n) * 1000 }
+	return naive{
+		json: json + "}",
+		holds: func(h *history, now int64) bool {
+			for _, l := range h.links {
+				if l.Object.Type == 1 && (back == 0 || at(l.Object.Attributes) > now-back*1000) && (ahead == 0 || at(l.Relationship.Attributes) < now+ahead*1000) {
+					return is
+				}
+			}
+			return !is
+		},
+		edges: func(h *history) (out []int64) {
+			for _, l := range h.links {
+				out = append(out, at(l.Object.Attributes)+back*1000, at(l.Relationship.Attributes)-ahead*1000)
+			}
+			return out
+		},
+	}
+}
+
 func drawEvent(t *rapid.T) naive {
 	name := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "event")
 	typ := rapid.SampledFrom([]event.Type{event.Track, event.Track, event.Page}).Draw(t, "type")
@@ -352,6 +423,16 @@ func drawHistory(t *rapid.T) *history {
 		}
 		h.attributes["l"] = "[" + strings.Join(parts, ",") + "]"
 	}
+	for range rapid.IntRange(0, 3).Draw(t, "devices") {
+		h.devices = append(h.devices, person.Device{Platform: rapid.SampledFrom([]string{"ios", "android"}).Draw(t, "platform"), LastUsed: drawAt(t) / 1000})
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "objects") {
+		l := object.Link{Object: &object.Object{Type: int64(rapid.IntRange(1, 2).Draw(t, "type"))}, Relationship: &object.Relationship{}}
+		for _, a := range []*object.Attributes{&l.Object.Attributes, &l.Relationship.Attributes} {
+			*a = object.Attributes{{Name: "t", Value: value.Int(drawAt(t) / 1000)}}
+		}
+		h.links = append(h.links, l)
+	}
 	for range rapid.IntRange(0, 8).Draw(t, "events") {
 		h.events = append(h.events, event.Activity{
 			Type: rapid.SampledFrom([]event.Type{event.Track, event.Track, event.Track, event.Page}).Draw(t, "type"),
@@ -376,6 +457,7 @@ func (h *history) body(n *Node) *body {
 			b.attributes[name] = value.Value(v)
 		}
 	}
+	b.devices, b.links = h.devices, h.links
 	for slug, in := range h.members {
 		b.members[slug] = in
 	}

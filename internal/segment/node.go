@@ -3,7 +3,10 @@
 package segment
 
 import (
+	"slices"
+
 	"rapport.example/internal/event"
+	"rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/value"
 )
@@ -19,6 +22,8 @@ const (
 	property
 	happened
 	member
+	device
+	related
 )
 
 // Node is one node of a condition. It is immutable once parsed and safe for concurrent use. The nil Node is always true.
@@ -30,7 +35,8 @@ type Node struct {
 	path     Path    // of attribute and property
 	tests    []test  // of attribute and property: all must hold
 	event    *count  // of happened
-	not      bool    // of member: not in the segment
+	not      bool    // of member: not in the segment; of device and related: there is none
+	things   *things // of device and related
 }
 
 // test is one operator with its operand.
@@ -121,6 +127,8 @@ type Subject interface {
 	Fact(key uint64) person.Fact       // the zero Fact if it never happened
 	Member(slug string) bool           // whether the person is in the segment now
 	Since() int64                      // start of the profile's age, Unix ms
+	Devices() []person.Device          // tokens may be missing
+	Related(typ int64) []object.Link   // the person's relationships with objects of a type, by object
 }
 
 // Result is an answer with its shelf life.
@@ -134,7 +142,16 @@ type Mentions struct {
 	Attributes []string // names that a person's attribute may have: of a path, all in which it may start
 	Chains     []string // event.ChainName of events
 	Segments   []string // slugs
-	Age        bool     // the start of the profile's age, Subject.Since: it moves when an event older than all before comes in
+	Devices    bool     // the person's devices
+	Objects    []ObjectField
+	Age        bool // the start of the profile's age, Subject.Since: it moves when an event older than all before comes in
+}
+
+// ObjectField is an attribute of the objects of a type, by its name; with "" it is which objects people are related to, and what their
+// relationships have.
+type ObjectField struct {
+	Type int64
+	Name string
 }
 
 // walk visits n and everything under it, parents first.
@@ -190,27 +207,33 @@ func (n *Node) Names() []Name {
 // Mentions collects what n looks at, each once.
 func (n *Node) Mentions() Mentions {
 	var m Mentions
-	add := func(list *[]string, s string) {
-		for _, have := range *list {
-			if have == s {
-				return
-			}
-		}
-		*list = append(*list, s)
-	}
 	n.walk(func(n *Node) {
 		switch n.kind {
 		case attribute:
 			for _, name := range n.path.Starts() {
-				add(&m.Attributes, name)
+				m.Attributes = once(m.Attributes, name)
 			}
 		case happened:
-			add(&m.Chains, event.ChainName(n.event.spec.Type, n.event.spec.Name))
+			m.Chains = once(m.Chains, event.ChainName(n.event.spec.Type, n.event.spec.Name))
 			m.Age = m.Age || n.event.aged()
 		case member:
-			add(&m.Segments, n.name)
+			m.Segments = once(m.Segments, n.name)
+		case device:
+			m.Devices = true
+		case related:
+			for _, f := range n.things.mentions() {
+				m.Objects = once(m.Objects, f)
+			}
 		default:
 		}
 	})
 	return m
+}
+
+// once appends to a list what is not in it.
+func once[T comparable](list []T, x T) []T {
+	if slices.Contains(list, x) {
+		return list
+	}
+	return append(list, x)
 }

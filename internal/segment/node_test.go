@@ -8,6 +8,7 @@ import (
 
 	"rapport.example/internal/event"
 	"rapport.example/internal/fault"
+	"rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/value"
 )
@@ -102,6 +103,52 @@ func TestExplain(t *testing.T) {
 	b.facts[n.Specs()[0].Key] = person.Fact{First: epoch, Count: 9}
 	if got := n.Explain(b, epoch)[0].Value; got != "9 times in all" {
 		t.Errorf("Explain of an uncounted fact = %q", got)
+	}
+}
+
+// TestExplainDevices: what the devices that meet a condition have is said, some of them, and never a token.
+func TestExplainDevices(t *testing.T) {
+	t.Parallel()
+	b := newBody(epoch)
+	value := func(condition string) string { return mustParse(t, condition).Explain(b, epoch)[0].Value }
+	if got, want := value(`{"device":true,"where":{"property":"platform","is":"ios"}}`), "no device"; got != want {
+		t.Errorf("value = %q, want %q", got, want)
+	}
+	for _, platform := range []string{"ios", "android", "ios", "ios", "ios"} {
+		b.devices = append(b.devices, person.Device{Token: "secret", Platform: platform, Attributes: mustValue(t, `{"app_version":"5.1"}`)})
+	}
+	for condition, want := range map[string]string{
+		`{"device":true}`: "5 devices",
+		`{"device":true,"where":{"all":[{"property":"platform","is":"android"},{"property":"app_version","exists":true}]}}`: `1 of 5 devices: platform "android", app_version "5.1"`,
+		`{"device":false,"where":{"property":"platform","is":"ios"}}`:                                                       `4 of 5 devices: platform "ios"; platform "ios"; platform "ios"; and 1 more`,
+		`{"device":true,"where":{"property":"platform","is":"tv"}}`:                                                         "0 of 5 devices",
+	} {
+		if got := value(condition); got != want {
+			t.Errorf("value of %s = %q, want %q", condition, got, want)
+		}
+	}
+	b.devices = b.devices[:1]
+	if got, want := value(`{"device":true,"where":{"property":"platform","is":"ios"}}`), `1 device: platform "ios"`; got != want {
+		t.Errorf("value = %q, want %q", got, want)
+	}
+}
+
+// TestExplainObjects names the objects that meet a condition, with what it looks at.
+func TestExplainObjects(t *testing.T) {
+	t.Parallel()
+	b := newBody(epoch)
+	b.links = []object.Link{
+		link(t, 1, "acme", `{"plan":"team"}`, `{"role":"admin"}`), link(t, 1, "globex inc", `{"plan":"free"}`, `{"role":"admin"}`), link(t, 2, "x", "", ""),
+	}
+	for condition, want := range map[string]string{
+		`{"object":3}`: "no object",
+		`{"object":2}`: "1 object: x",
+		`{"object":1,"where":{"property":"plan","is":"team"},"relationship":{"property":"role","is":"admin"}}`: `1 of 2 objects: acme, plan "team", role "admin"`,
+		`{"object":1,"relationship":{"property":"role","is":"admin"},"related":false}`:                         `2 objects: acme, role "admin"; "globex inc", role "admin"`,
+	} {
+		if got := mustParse(t, condition).Explain(b, epoch)[0].Value; got != want {
+			t.Errorf("value of %s = %q, want %q", condition, got, want)
+		}
 	}
 }
 

@@ -31,15 +31,23 @@ type parser struct{ leaves int }
 type place uint8
 
 const (
-	anywhere place = iota
-	inWhere        // of an event condition: properties alone, and nothing that moves with the clock
-	inHas          // properties alone
+	anywhere       place = iota
+	inWhere              // of an event condition: properties alone, and nothing that moves with the clock
+	inHas                // properties alone
+	inDevice             // where of a device condition: properties alone
+	inObject             // where of an object condition: properties alone
+	inRelationship       // relationship of an object condition: properties alone
 )
+
+// String names what the place's properties are of.
+func (at place) String() string {
+	return [...]string{"", "the event", "what is in the attribute", "the device", "the object", "the relationship"}[at]
+}
 
 // The words of the language, by the kind of node that they belong to.
 const (
 	groupWords   = "all any none not"
-	subjectWords = "attribute property event message segment not_segment"
+	subjectWords = "attribute property event message segment not_segment device object"
 	leafWords    = "is is_not one_of exists greater less at_least at_most contains not_contains before after is_timestamp has"
 	eventWords   = "event type at_least at_most exactly performed not_performed within first last where"
 )
@@ -50,7 +58,7 @@ func (p *parser) node(doc value.Value, path string, depth int, at place) (*Node,
 		return nil, fault.Field(path, "is nested deeper than %d groups", MaxDepth)
 	}
 	if doc.Kind() != value.Object {
-		return nil, fault.Field(path, "must be a condition: an object with all, any, none, attribute, event, message or segment")
+		return nil, fault.Field(path, "must be a condition: an object with all, any, none, attribute, event, message, device, object or segment")
 	}
 	head, err := p.head(doc, path)
 	if err != nil {
@@ -63,11 +71,8 @@ func (p *parser) node(doc value.Value, path string, depth int, at place) (*Node,
 	if p.leaves++; p.leaves > MaxLeaves {
 		return nil, fault.Field(path, "has more than %d conditions", MaxLeaves)
 	}
-	switch {
-	case at == inHas && head != "property":
-		return nil, fault.Field(path, "must look at a property of what is in the attribute: {property: name, is: value}")
-	case at == inWhere && head != "property":
-		return nil, fault.Field(path, "must look at a property of the event: {property: name, is: value}")
+	if at != anywhere && head != "property" {
+		return nil, fault.Field(path, "must look at a property of %s: {property: name, is: value}", at)
 	}
 	n, err := p.leaf(head, doc, path, depth, at)
 	if err != nil {
@@ -87,6 +92,10 @@ func (p *parser) leaf(head string, doc value.Value, path string, depth int, at p
 		return p.happened(doc, path, depth)
 	case "message":
 		return parseMessage(doc, path)
+	case "device":
+		return p.device(doc, path, depth)
+	case "object":
+		return p.related(doc, path, depth)
 	default:
 		return parseMember(doc, path, head)
 	}
@@ -114,7 +123,7 @@ func (p *parser) head(doc value.Value, path string) (string, error) {
 	if head != "" {
 		return head, nil
 	}
-	known := strings.Fields("segment not_segment event message " + groupWords + " attribute property " + leafWords)
+	known := strings.Fields("segment not_segment event message device object " + groupWords + " attribute property " + leafWords)
 	for k := range doc.Fields() {
 		if !slices.Contains(known, k) {
 			return "", unknown(path, k, known)
@@ -123,7 +132,7 @@ func (p *parser) head(doc value.Value, path string) (string, error) {
 	for k := range doc.Fields() {
 		return "", fault.Field(path, "has %s, but nothing to apply it to: add attribute, property, event or message", k)
 	}
-	return "", fault.Field(path, "is empty: write all, any, none, attribute, event, message or segment")
+	return "", fault.Field(path, "is empty: write all, any, none, attribute, event, message, device, object or segment")
 }
 
 func (p *parser) group(word string, v value.Value, path string, depth int, at place) (*Node, error) {

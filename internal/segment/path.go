@@ -21,8 +21,14 @@ func ParsePath(name string) Path {
 	return Path{name: name, deep: strings.ContainsAny(name, ".["), many: strings.Contains(name, "[]")}
 }
 
-// Of is what the person has where the path leads, nil if nothing; of a path with [] it is a list of all that it leads to.
-func (p *Path) Of(s Subject) value.Value {
+// named has values by name: a person, a device, an object, a relationship.
+type named interface {
+	Attribute(name string) value.Value // of this very name; nil if there is none
+}
+
+// Of is what a person, or what else has values by name, has where the path leads, nil if nothing; of a path with [] it is a list of all
+// that it leads to.
+func (p *Path) Of(s named) value.Value {
 	if !p.deep {
 		return s.Attribute(p.name)
 	}
@@ -30,7 +36,7 @@ func (p *Path) Of(s Subject) value.Value {
 }
 
 // seek is apart so that names alone, which most paths are, cost no call.
-func (p *Path) seek(s Subject) value.Value {
+func (p *Path) seek(s named) value.Value {
 	var out value.Value
 	p.attribute(s, p.gather(&out))
 	return p.closed(out)
@@ -70,8 +76,8 @@ func (p *Path) closed(v value.Value) value.Value {
 	return v
 }
 
-// attribute visits what the path leads to among a person's attributes, null too.
-func (p *Path) attribute(s Subject, visit func(value.Value)) {
+// attribute visits what the path leads to among what s has by name, null too.
+func (p *Path) attribute(s named, visit func(value.Value)) {
 	if v := s.Attribute(p.name); v != nil {
 		visit(v)
 		return

@@ -36,12 +36,42 @@ func (n *Node) say(whose string) string {
 		return name + " " + strings.Join(parts, " and ")
 	case happened:
 		return n.event.say()
+	case device:
+		return n.sayDevice()
+	case related:
+		return n.sayRelated()
 	default:
 		if n.not {
 			return "not in segment " + word(n.name)
 		}
 		return "in segment " + word(n.name)
 	}
+}
+
+func (n *Node) sayDevice() string {
+	what := "has a device"
+	if n.not {
+		what = "has no device"
+	}
+	return what + sayWhere(n.things.where)
+}
+
+func (n *Node) sayRelated() string {
+	what := fmt.Sprintf("related to an object of type %d", n.things.typ) + sayWhere(n.things.where)
+	if n.not {
+		what = "not " + what
+	}
+	if n.things.relationship != nil {
+		what += " by a relationship" + sayWhere(n.things.relationship)
+	}
+	return what
+}
+
+func sayWhere(n *Node) string {
+	if n == nil {
+		return ""
+	}
+	return " (where " + n.say("its ") + ")"
 }
 
 // word quotes a name that could be taken for more than one word.

@@ -1,9 +1,11 @@
 package segment
 
 import (
+	"slices"
 	"testing"
 
 	"rapport.example/internal/event"
+	"rapport.example/internal/object"
 	"rapport.example/internal/person"
 	"rapport.example/internal/value"
 )
@@ -14,6 +16,8 @@ type body struct {
 	properties value.Value
 	facts      map[uint64]person.Fact
 	members    map[string]bool
+	devices    []person.Device
+	links      []object.Link
 	created    int64
 	first      int64 // own time of the earliest event
 	happened   bool  // any event at all
@@ -26,7 +30,11 @@ func newBody(created int64) *body {
 func (b *body) Attribute(name string) value.Value { return b.attributes[name] }
 func (b *body) Data() value.Value                 { return b.properties }
 func (b *body) Fact(key uint64) person.Fact       { return b.facts[key] }
-func (b *body) Member(slug string) bool           { return b.members[slug] }
+func (b *body) Devices() []person.Device          { return b.devices }
+func (b *body) Related(typ int64) []object.Link {
+	return slices.DeleteFunc(slices.Clone(b.links), func(l object.Link) bool { return l.Object.Type != typ })
+}
+func (b *body) Member(slug string) bool { return b.members[slug] }
 func (b *body) Since() int64 {
 	if b.happened {
 		return min(b.created, b.first)

@@ -8,6 +8,7 @@ import (
 
 	"rapport.example/internal/audience"
 	"rapport.example/internal/event"
+	"rapport.example/internal/object"
 )
 
 var _ audience.Source = (*DB)(nil)
@@ -55,6 +56,33 @@ func (db *DB) Walk(ctx context.Context, ws int64, heads []int64, each func(event
 			return err
 		}
 		return each(a)
+	})
+}
+
+// Related is part of audience.Source.
+func (db *DB) Related(ctx context.Context, ws int64, types []int64, from, to uint32, each func(object.Link) error) error {
+	const sql = `WITH k (workspace, type, first, behind) AS ({rows})
+		SELECT ` + relationshipColumns + `, ` + objectColumns + ` FROM k CROSS JOIN relationships r CROSS JOIN objects o
+		WHERE r.workspace = k.workspace AND r.person >= k.first AND r.person < k.behind
+			AND o.workspace = r.workspace AND o.object = r.object AND o.type = k.type
+		ORDER BY r.person, r.object`
+	n := len(types)
+	known := map[int64]*object.Object{} // many people have the same
+	return db.querySet(ctx, sql, set{repeat(ws, n), types, repeat(int64(from), n), repeat(int64(to), n)}, func(r row) error {
+		var rel object.Relationship
+		var o object.Object
+		var who int64
+		var theirs, attributes []byte
+		err := r.Scan(&rel.Workspace, &who, &rel.Object, &rel.Created, &theirs, &o.Workspace, &o.Number, &o.Type, &o.ID, &o.CIO, &o.Created, &o.Updated, &attributes)
+		if err != nil {
+			return err
+		}
+		rel.Person, rel.Attributes = uint32(who), object.Decode(theirs)
+		if known[o.Number] == nil {
+			o.Attributes = object.Decode(attributes)
+			known[o.Number] = &o
+		}
+		return each(object.Link{Object: known[o.Number], Relationship: &rel})
 	})
 }
 

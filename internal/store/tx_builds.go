@@ -131,10 +131,11 @@ func (db *DB) SegmentBuilds(ctx context.Context, ws int64) ([]definition.Build, 
 	return list(ctx, db, buildsSQL, []any{ws}, scanBuild)
 }
 
-// WaitingToBegin counts people who are in the segment of a campaign that wants them and are still to begin it.
-func (db *DB) WaitingToBegin(ctx context.Context, ws int64) (n int64, err error) {
+// Waiting counts people for whom something is still to be done: to begin a campaign that wants them, since they are in its segment, or
+// to look at them because an object that they are related to has changed.
+func (db *DB) Waiting(ctx context.Context, ws int64) (n int64, err error) {
 	const sql = `SELECT CAST(coalesce(sum(count), 0) AS BIGINT) FROM segment_pieces WHERE workspace = $1 AND segment >= $2`
-	_, err = db.queryOne(ctx, sql, []any{ws, engine.ToBeginFrom}, &n)
+	_, err = db.queryOne(ctx, sql, []any{ws, engine.WaitingFrom}, &n)
 	return n, err
 }
 

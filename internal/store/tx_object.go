@@ -73,6 +73,38 @@ func (t *tx) Relationships(ctx context.Context, people []person.Ref) ([]object.R
 	return lookUp(ctx, t.c, sql, refSet(people), scanRelationship)
 }
 
+// NumberedObjects is part of engine.Tx.
+func (t *tx) NumberedObjects(ctx context.Context, refs []engine.TypedRef) ([]object.Object, error) {
+	const sql = `WITH k (workspace, object, type) AS ({rows})
+		SELECT ` + objectColumns + ` FROM k CROSS JOIN objects o WHERE o.workspace = k.workspace AND o.object = k.object AND o.type = k.type`
+	return lookUp(ctx, t.c, sql, set{
+		col(refs, func(r engine.TypedRef) int64 { return r.Workspace }),
+		col(refs, func(r engine.TypedRef) int64 { return r.Number }),
+		col(refs, func(r engine.TypedRef) int64 { return r.Type }),
+	}, scanObject)
+}
+
+// PeopleOfObjects is part of engine.Tx.
+func (t *tx) PeopleOfObjects(ctx context.Context, refs []engine.ObjectRef, each func(person.Ref)) error {
+	const sql = `WITH k (workspace, object) AS ({rows})
+		SELECT r.workspace, r.person FROM k CROSS JOIN relationships r WHERE r.workspace = k.workspace AND r.object = k.object`
+	var ws, who int64
+	return t.c.querySet(ctx, sql, objectSet(refs), func(r row) error {
+		if err := r.Scan(&ws, &who); err != nil {
+			return err
+		}
+		each(person.Ref{Workspace: ws, Ordinal: uint32(who)})
+		return nil
+	})
+}
+
+func objectSet(refs []engine.ObjectRef) set {
+	return set{
+		col(refs, func(r engine.ObjectRef) int64 { return r.Workspace }),
+		col(refs, func(r engine.ObjectRef) int64 { return r.Number }),
+	}
+}
+
 // Visits is part of engine.Tx.
 func (t *tx) Visits(ctx context.Context, anonymous []person.Key) ([]engine.Visit, error) {
 	const sql = `WITH k (workspace, anonymous) AS ({rows})
@@ -96,10 +128,7 @@ func visitorSet(anonymous []person.Key) set {
 
 // objectBulk deletes and writes objects, relationships and what waits for visitors. The engine has them in order.
 func objectBulk(c *engine.Changes) []bulk {
-	gone := set{
-		col(c.DropObjects, func(r engine.ObjectRef) int64 { return r.Workspace }),
-		col(c.DropObjects, func(r engine.ObjectRef) int64 { return r.Number }),
-	}
+	gone := objectSet(c.DropObjects)
 	return []bulk{
 		{`DELETE FROM objects WHERE (workspace, object) IN ({rows})`, gone},
 		{`DELETE FROM relationships WHERE (workspace, object) IN ({rows})`, gone},
