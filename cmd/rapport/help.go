@@ -18,7 +18,7 @@ var examples = map[string]string{
   rapport serve --database-url postgres://rapport@db/rapport --nats-url nats://a:4222,nats://b:4222,nats://c:4222
   RAPPORT_ADMIN_KEY_FILE=/run/secrets/admin rapport serve`,
 	"demo":             "  rapport demo\n  rapport demo --people 1000 --listen 127.0.0.1:9000",
-	"apply":            "  rapport apply -f onboarding.yaml --dry-run\n  rapport apply -f onboarding.yaml --prune\n  cat onboarding.yaml | rapport apply -f -",
+	"apply":            "  rapport apply -f onboarding.yaml --dry-run\n  rapport apply -f onboarding.yaml --prune\n  rapport apply -f onboarding.yaml --wait\n  cat onboarding.yaml | rapport apply -f -",
 	"export":           "  rapport export > workspace.yaml\n  rapport export --workspace acme\n  rapport export people --output people.csv",
 	"export file":      "  rapport export file > workspace.yaml",
 	"export people":    "  rapport export people --output people.csv\n  rapport export people --format jsonl --filter '{\"segment\":{\"id\":3}}'",
@@ -33,7 +33,7 @@ var examples = map[string]string{
 	"why":              "  rapport why 42\n  rapport why ada@example.com --campaign onboarding\n  rapport why cio_abcdefgh --json",
 	"segments":         "  rapport segments list\n  rapport segments show paying\n  rapport segments explain paying 42",
 	"segments list":    "  rapport segments list\n  rapport segments list --workspace acme --json",
-	"segments show":    "  rapport segments show paying\n  rapport segments show 7 --json",
+	"segments show":    "  rapport segments show paying\n  rapport segments show paying --wait\n  rapport segments show 7 --json",
 	"segments preview": "  rapport segments preview --condition '{attribute: plan, is: [pro, team]}'\n  rapport segments preview -f condition.yaml --samples 0\n  echo '{event: purchase, at_least: 2, within: 30d}' | rapport segments preview --json",
 	"segments overlap": "  rapport segments overlap paying newsletter",
 	"segments counts":  "  rapport segments counts paying\n  rapport segments counts paying --range 48h --step 1h --json",

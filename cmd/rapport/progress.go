@@ -58,6 +58,15 @@ func (p *progress) to(n, of int64, unit string, size float64) {
 		100*n/of, float64(n)/size/max(took.Seconds(), 1e-3), unit, left)
 }
 
+// at moves the bar to n of what there is, without a guess at the time left.
+func (p *progress) at(n int) {
+	if !p.visible {
+		return
+	}
+	full := barWidth * n / p.of
+	fmt.Fprintf(p.w, "\r%s [%s%s] %3d%% \x1b[K", p.label, strings.Repeat("█", full), strings.Repeat("░", barWidth-full), 100*n/p.of)
+}
+
 // done clears the line.
 func (p *progress) done() {
 	if p.visible {

@@ -75,10 +75,16 @@ type segmentsShowCmd struct {
 	tenant
 	output
 	Segment string `arg:"" help:"The segment's id in the workspace file, or its number."`
+	Wait    bool   `help:"Wait until it is built, and show how far that is." env:"RAPPORT_SEGMENTS_SHOW_WAIT"`
 }
 
 // Run is the command.
 func (c *segmentsShowCmd) Run(ctx context.Context, a *app) error {
+	if c.Wait {
+		if err := c.built(ctx, a, c.Segment); err != nil {
+			return err
+		}
+	}
 	var out admin.SegmentDetail
 	if err := c.call(ctx, http.MethodGet, "segments/"+url.PathEscape(c.Segment), nil, nil, &out); err != nil {
 		return err

@@ -60,3 +60,22 @@ func TestPrintPoints(t *testing.T) {
 		t.Errorf("printed\n%s\nwant\n%s", b.String(), want)
 	}
 }
+
+// TestDonePercent: the build that is behind says how far all are.
+func TestDonePercent(t *testing.T) {
+	t.Parallel()
+	n := func(n int64) *int64 { return &n }
+	for _, test := range []struct {
+		list []admin.Segment
+		want int
+	}{
+		{[]admin.Segment{{State: "events_queued", Progress: n(0)}}, 0},
+		{[]admin.Segment{{State: "events", Progress: n(50)}}, 25},
+		{[]admin.Segment{{State: "build_queued", Progress: n(0)}}, 50},
+		{[]admin.Segment{{State: "build", Progress: n(99)}, {State: "build", Progress: n(40)}}, 70},
+	} {
+		if got := donePercent(test.list); got != test.want {
+			t.Errorf("donePercent(%+v) = %d, want %d", test.list, got, test.want)
+		}
+	}
+}

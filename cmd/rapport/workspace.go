@@ -20,6 +20,7 @@ type applyCmd struct {
 	File   string `short:"f" required:"" help:"Workspace file, which names its workspace; - reads standard input." placeholder:"FILE" env:"RAPPORT_APPLY_FILE"`
 	DryRun bool   `help:"Show what would change and change nothing."`
 	Prune  bool   `help:"Remove what the file leaves out."`
+	Wait   bool   `help:"Wait until segments are built, and show how far they are."`
 }
 
 // Run is the command.
@@ -34,10 +35,15 @@ func (c *applyCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if c.JSON {
-		return a.print(out)
+		err = a.print(out)
+	} else {
+		printPlan(a, &out)
 	}
-	printPlan(a, &out)
-	return nil
+	if err != nil || !c.Wait || c.DryRun {
+		return err
+	}
+	t := tenant{c.remote, out.Workspace.Name}
+	return t.built(ctx, a, "")
 }
 
 func readInput(a *app, name string) ([]byte, error) {

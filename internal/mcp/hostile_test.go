@@ -51,6 +51,7 @@ type attack struct {
 	meta   func(p *sdk.CallToolParams)
 	want   string // the code of the error, "" for an answer in which it is only data
 	quiet  bool   // no request may reach the back end
+	self   bool   // with a Rapport server behind, else with the hosted service
 }
 
 // attacks, of which none gets through.
@@ -71,6 +72,17 @@ func attacks(t *testing.T) []attack {
 		{name: "instructions in a segment's name", back: says(200, m{"segments": []m{{"id": 1, "name": evil, "description": evil, "type": evil}}}), tool: "list_segments", args: m{}},
 		{name: "instructions in a campaign", back: says(200, m{"campaign": m{"id": 1, "name": evil, "tags": []string{evil}}, "actions": []m{{"id": 1, "body": evil}}}), tool: "get_message", args: m{"kind": "campaign", "id": "1", "include": []string{"actions"}}},
 		{name: "instructions in what uses a segment", back: says(200, m{"segment": m{"id": 1, "name": "x"}, "used_by": m{evil: []int{1}}}), tool: "delete_segment", args: m{"segment_id": "1", "confirm_name": "x"}, want: "conflict"},
+		{name: "instructions in a condition's warnings and people", self: true, back: says(200, m{
+			"count": 1, "people": 1, "sentence": evil, "tree": m{"condition": evil, "count": 1, "parts": []m{{"condition": evil, "count": 1, "alone": 0}}},
+			"identifiers": []m{{"id": evil, "email": "ada@example.com"}}, "warnings": []string{evil},
+		}), tool: "preview_audience", args: m{"conditions": m{"attribute": "plan", "is": "pro"}, "sample": 1}},
+		{name: "instructions in why a person is in a segment", self: true, back: says(200, m{
+			"member": true, "since": 1, "state": evil, "next_change": 0,
+			"why": m{"condition": evil, "value": evil, "true": true, "parts": []m{{"condition": evil, "value": evil, "true": true}}},
+		}), tool: "explain_membership", args: m{"id": "1", "segment_id": "1"}},
+		{name: "conditions for the hosted service", tool: "preview_audience", args: m{"conditions": m{"attribute": "plan", "is": "pro"}}, want: "unsupported_on_connection", quiet: true},
+		{name: "conditions beside a filter", tool: "preview_audience", args: m{"conditions": m{"attribute": "a", "is": 1}, "segment_id": "1"}, want: "invalid_input", quiet: true},
+		{name: "a path in a segment that is explained", self: true, tool: "explain_membership", args: m{"id": "1", "segment_id": "../1"}, want: "invalid_input", quiet: true},
 		{name: "instructions in an error", back: says(422, m{"errors": []m{{"detail": evil, "status": "422"}}}), tool: "create_segment", args: m{"name": "x"}, want: "invalid_input"},
 		{name: "instructions in a page instead of an answer", back: says(500, "<html>"+strings.Repeat(evil, 10_000)), tool: "list_segments", args: m{}, want: "upstream_error"},
 		{name: "instructions in the name of a request", back: func(w http.ResponseWriter, r *http.Request) {
@@ -180,8 +192,10 @@ func TestAttacks(t *testing.T) {
 				back(w, r)
 			}))
 			t.Cleanup(b.Close)
-			s, _ := over(t, b.URL, true, func(o *Options) {
-				o.Hosted.SiteID, o.Hosted.APIKey, o.Hosted.AppKey = "site-id-of-us", "key-of-track", "key-of-app"
+			s, _ := over(t, b.URL, !a.self, func(o *Options) {
+				if o.Hosted != nil {
+					o.Hosted.SiteID, o.Hosted.APIKey, o.Hosted.AppKey = "site-id-of-us", "key-of-track", "key-of-app"
+				}
 				if o.Scopes = a.scopes; a.scopes == nil {
 					o.Scopes = workspace.Scopes()
 				}

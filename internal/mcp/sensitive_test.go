@@ -1,6 +1,7 @@
 package mcp_test
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
@@ -76,6 +77,32 @@ func TestHiddenByHand(t *testing.T) {
 	}
 	if status, _ := ask(plain, "POST", "/v1/customers", `{"filter":{"attribute":{"field":"shoe","operator":"exists"}}}`); status != 200 {
 		t.Errorf("asking who has an attribute = %d", status)
+	}
+	for _, conditions := range []string{
+		`{"attribute":"card_number","is":"4111222233334444"}`,
+		`{"all":[{"attribute":"plan","is":"pro"},{"not":{"attribute":"home.street","exists":true}}]}`,
+		`{"event":"paid","where":{"property":"card_number","is":"4111222233334444"}}`,
+	} {
+		if status, answer := ask(plain, "POST", "/v1/segments/preview", `{"conditions":`+conditions+`}`); status != 403 || !strings.Contains(answer, "read:sensitive") {
+			t.Errorf("counting %s = %d %s, want 403", conditions, status, answer)
+		}
+		if status, answer := ask(full, "POST", "/v1/segments/preview", `{"conditions":`+conditions+`}`); status != 200 {
+			t.Errorf("counting %s with the scope = %d %s", conditions, status, answer)
+		}
+	}
+	var made struct {
+		Segment struct {
+			ID json.Number `json:"id"`
+		} `json:"segment"`
+	}
+	call(t, "POST", url+"/admin/v1/segments", m{"id": "small", "conditions": m{"all": []m{{"attribute": "plan", "is": "pro"}, {"attribute": "shoe", "is": 4712}}}}, &made)
+	path := "/v1/customers/ada/segments/" + made.Segment.ID.String()
+	if status, answer := ask(plain, "GET", path, ""); status != 200 || strings.Contains(answer, `"value":"\"4712`) || !strings.Contains(answer, `"true":false,"hidden":true`) ||
+		!strings.Contains(answer, `"value":"\"pro\""`) {
+		t.Errorf("why ada is in a segment = %d %s", status, answer)
+	}
+	if status, answer := ask(full, "GET", path, ""); status != 200 || !strings.Contains(answer, `"value":"\"4712`) || strings.Contains(answer, "hidden") {
+		t.Errorf("why ada is in a segment, with the scope = %d %s", status, answer)
 	}
 	for _, path := range []string{"/v1/messages/none/archived_message", "/v1/exports/1/download"} {
 		if status, answer := ask(plain, "GET", path, ""); status != 403 {

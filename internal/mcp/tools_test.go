@@ -165,6 +165,14 @@ func TestPeopleAndSegments(t *testing.T) {
 		Sample          []m
 	}
 	use(t, s, "preview_audience", m{"segment_id": first, "sample": 3}, &preview)
+	var byCondition struct {
+		Size, Reachable int
+		Excluded        map[string]int
+	}
+	use(t, s, "preview_audience", m{"conditions": m{"segment": "early"}, "sample": 3}, &byCondition)
+	if byCondition.Size != preview.Size || byCondition.Reachable != preview.Reachable || !cmp.Equal(byCondition.Excluded, preview.Excluded) {
+		t.Errorf("the audience of the segment is %+v, of the condition to be in it %+v", preview, byCondition)
+	}
 	if preview.Size != 25 || !preview.Exact || preview.Reachable != 15 || preview.Excluded["unsubscribed"] != 1 || preview.Excluded["no_email"] != 9 || len(preview.Sample) != 3 {
 		t.Errorf("preview %+v", preview)
 	}
