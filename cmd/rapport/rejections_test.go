@@ -77,7 +77,7 @@ func TestKeyOutlivesRestart(t *testing.T) {
 	if status, answer := write(c, `{"name":"bought"}`); status != http.StatusOK || strings.TrimSpace(answer) != "{}" {
 		t.Errorf("again: %d %s", status, answer)
 	}
-	if status, answer := write(c, `{"name":"sold"}`); status != http.StatusConflict {
+	if status, answer := write(c, `{"name":"sold"}`); status != http.StatusUnprocessableEntity {
 		t.Errorf("another body: %d %s", status, answer)
 	}
 	c.wants([]string{"rejections"}, "nothing was rejected") // the repeat was not even taken

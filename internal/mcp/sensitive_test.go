@@ -80,6 +80,9 @@ func TestHiddenByHand(t *testing.T) {
 	}
 	for _, conditions := range []string{
 		`{"attribute":"card_number","is":"4111222233334444"}`,
+		`{"device":true,"where":{"property":"card_number","is":"4111222233334444"}}`,
+		`{"object":1,"where":{"property":"home.street","exists":true}}`,
+		`{"none":[{"object":1,"relationship":{"any":[{"property":"shoe","is":"4712"}]}}]}`,
 		`{"all":[{"attribute":"plan","is":"pro"},{"not":{"attribute":"home.street","exists":true}}]}`,
 		`{"event":"paid","where":{"property":"card_number","is":"4111222233334444"}}`,
 	} {

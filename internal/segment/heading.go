@@ -19,8 +19,8 @@ func (n *Node) Heading() string {
 	}
 }
 
-// Looks lists the attributes, and the properties of events, at which n and what is below it looks, each once: as they are written, and what
-// their paths go through.
+// Looks lists the attributes of people, devices, objects and relationships, and the properties of events, at which n and what is below
+// it looks, each once: as they are written, and what their paths go through.
 func (n *Node) Looks() []string {
 	var out []string
 	add := func(name string) {
@@ -43,6 +43,12 @@ func (n *Node) Looks() []string {
 		case happened:
 			for _, name := range n.event.spec.Where.Looks() {
 				add(name)
+			}
+		case device, related:
+			for _, where := range [...]*Node{n.things.where, n.things.relationship} {
+				for _, name := range where.Looks() {
+					add(name)
+				}
 			}
 		default:
 		}

@@ -61,9 +61,9 @@ func TestEditSegments(t *testing.T) {
 			`{"conditions":{"attribute":"a","is":1}}`: "id",
 			`{"id":"x"}`: "conditions",
 			`{"id":"x","conditions":{"all":[{"attribute":"a"}]}}`: "conditions.all[0]",
-			`{"id":"x","conditions":{"segment":"payin"}}`:         "conditions",
+			`{"id":"x","conditions":{"segment":"payin"}}`:         "conditions.segment",
 			`{"id":"x","manual":true,"colour":"red"}`:             "colour",
-			`{"id":"x","conditions":{"segment":"x"}}`:             "conditions",
+			`{"id":"x","conditions":{"segment":"x"}}`:             "conditions.segment",
 		} {
 			if p := call[problem](s, "POST", "segments", value.Value(body), 400); p.Field != field {
 				t.Errorf("%s: %+v, want the field %s", body, p, field)
