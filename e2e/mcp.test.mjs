@@ -118,7 +118,7 @@ test('conformance and inspector against the built binary', async (t) => {
     const [message] = (await s.app('/messages')).messages;
     const of = {
       get_workspace: {}, search_people: { email: 'ada@example.com' }, get_person: { id: 'ada', include: ['attributes', 'segments', 'messages', 'activities'] },
-      list_segments: {}, get_segment: { segment_id: String(segment.id), include: ['count', 'used_by', 'members'] }, preview_audience: { segment_id: String(segment.id) },
+      list_segments: {}, explain_membership: { id: 'ada', segment_id: String(segment.id) }, get_segment: { segment_id: String(segment.id), include: ['count', 'used_by', 'members'] }, preview_audience: { segment_id: String(segment.id) },
       list_messages: { kind: 'campaign' }, get_message: { kind: 'campaign', id: String(campaign.id), include: ['actions'] },
       list_deliveries: { person: 'ada' }, get_delivery: { delivery_id: message.id, include_body: true },
       search_services: { intent: 'send mail' }, get_service_detail: { service_id: 'customer-io' }, list_content: { type: 'senders' }, search_audit_log: {},
