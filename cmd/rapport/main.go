@@ -64,13 +64,19 @@ type cli struct {
 // server a tenth of its work. GOGC and GOMEMLIMIT in the environment count for more.
 const gcPercent = 200
 
+// heapFloor bytes count as live and are never touched, so that the system gives no memory for them. Without them a process with
+// few MB alive, as one that serves an agent, would be collected after every few MB of garbage.
+const heapFloor = 32 << 20
+
 func main() {
+	floor := make([]byte, 0, heapFloor)
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], &app{out: os.Stdout, err: os.Stderr, in: os.Stdin})
 	stop()
+	runtime.KeepAlive(floor)
 	os.Exit(code)
 }
 
