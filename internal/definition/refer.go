@@ -18,7 +18,7 @@ func (c *compiler) order() error {
 		if seg.Condition == nil {
 			continue
 		}
-		if err := c.conditions(seg.Condition); err != nil {
+		if err := c.set.MayAsk(seg.Condition); err != nil {
 			return at(Segments, seg.Slug, err)
 		}
 		m := seg.Condition.Mentions()
@@ -94,7 +94,7 @@ func reference(seg *Segment, slug string) string {
 // references refuses current campaigns and transactional messages that name a segment, sender or layout that is not there.
 func (c *compiler) references() error {
 	for _, j := range c.set.campaigns {
-		if err := c.conditions(j.Filter); err != nil {
+		if err := c.set.MayAsk(j.Filter); err != nil {
 			return at(Campaigns, j.Slug, err)
 		}
 		if slug := j.Trigger.Segment; slug != "" && c.set.segmentBySlug[slug] == nil {
@@ -105,7 +105,7 @@ func (c *compiler) references() error {
 		}
 		for _, n := range j.Nodes {
 			for _, a := range n.Arms {
-				if err := c.conditions(a.If); err != nil {
+				if err := c.set.MayAsk(a.If); err != nil {
 					return at(Campaigns, j.Slug, err)
 				}
 			}
@@ -125,27 +125,16 @@ func (c *compiler) references() error {
 	return nil
 }
 
-// conditions refuses a condition that names a segment that is not there or archived.
-func (c *compiler) conditions(n *segment.Node) error {
+// MayAsk refuses a condition that names a segment that is not there or archived, with the place of the name.
+func (s *Set) MayAsk(n *segment.Node) error {
 	for _, name := range n.Names() {
 		switch slug := name.Segment; {
 		case slug == "":
-		case c.set.segmentBySlug[slug] == nil:
-			return fault.Field(name.At, "there is no segment %s%s", slug, c.meant(slug))
-		case c.set.segmentBySlug[slug].Archived:
+		case s.segmentBySlug[slug] == nil:
+			return fault.Field(name.At, "there is no segment %s%s", slug, did(slug, s.segmentBySlug))
+		case s.segmentBySlug[slug].Archived:
 			return fault.Field(name.At, "segment %s is archived", slug)
 		}
-	}
-	return nil
-}
-
-// MayRefer says why no condition can refer to the segment with this author's id; nil if one can.
-func (s *Set) MayRefer(slug string) error {
-	switch seg := s.segmentBySlug[slug]; {
-	case seg == nil:
-		return fault.New(fault.Invalid, "there is no segment %s%s", slug, did(slug, s.segmentBySlug))
-	case seg.Archived:
-		return fault.New(fault.Invalid, "segment %s is archived", slug)
 	}
 	return nil
 }

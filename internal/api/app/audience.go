@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"strconv"
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/audience"
@@ -51,34 +50,7 @@ func Condition(doc value.Value, path string, set *definition.Set) (*segment.Node
 	if err != nil {
 		return nil, err
 	}
-	return tree, refers(doc, path, set)
-}
-
-// refers looks for segments that are not there. doc was parsed as a condition.
-func refers(doc value.Value, path string, set *definition.Set) error {
-	for _, word := range [...]string{"segment", "not_segment"} {
-		if v := doc.Get(word); v != nil {
-			if err := set.MayRefer(v.Text()); err != nil {
-				return fault.Field(path+"."+word, "%s", err)
-			}
-		}
-	}
-	for _, group := range [...]string{"all", "any", "none", "not"} {
-		g := doc.Get(group)
-		if g.Kind() == value.Object {
-			if err := refers(g, path+"."+group, set); err != nil {
-				return err
-			}
-		}
-		i := 0
-		for e := range g.Elements() {
-			if err := refers(e, path+"."+group+"["+strconv.Itoa(i)+"]", set); err != nil {
-				return err
-			}
-			i++
-		}
-	}
-	return nil
+	return tree, set.MayAsk(tree)
 }
 
 // Preview asks a condition of everybody as of now, Unix ms of the workspace's clock.
@@ -124,10 +96,7 @@ func lines(n *segment.Node, counts []audience.Line, outer bool) (Line, []audienc
 
 // Lines is a condition's tree without counts.
 func Lines(n *segment.Node) Line {
-	out := Line{Condition: n.Heading()}
-	for _, c := range n.Shape().Children {
-		out.Parts = append(out.Parts, Lines(c))
-	}
+	out, _ := lines(n, nil, false)
 	return out
 }
 
