@@ -169,8 +169,11 @@ func printPreview(out io.Writer, p *admin.PreviewAnswer) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	for _, warning := range p.Warnings {
-		fmt.Fprintln(out, "\nwarning:", warning)
+	for i, warning := range p.Warnings {
+		if i == 0 {
+			fmt.Fprintln(out)
+		}
+		fmt.Fprintf(out, "warning: %s: %s\n", warning.Field, warning.Message)
 	}
 	if len(p.Samples) > 0 {
 		names := []string{}

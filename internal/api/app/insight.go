@@ -20,7 +20,7 @@ type (
 		Tree        Line          `json:"tree"`
 		Identifiers []Identifiers `json:"identifiers"` // some of those who meet it, spread evenly
 		Method      string        `json:"method"`      // columns or scan
-		Warnings    []string      `json:"warnings"`    // sentences
+		Warnings    []Warning     `json:"warnings"`
 	}
 
 	// MembershipAnswer tells whether a person is in a segment, and why. Times are Unix seconds of the workspace's clock.
