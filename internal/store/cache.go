@@ -87,7 +87,10 @@ func (c *cache) written(ch *engine.Changes, docs []*person.Document, blobs [][]b
 		c.people.put(ref, hot{journeys: []storedJourney{}})
 	}
 	for i, d := range docs {
-		h, _ := c.people.get(d.Ref)
+		h, known := c.people.get(d.Ref)
+		if !known && ch.Passing {
+			continue
+		}
 		h.doc = slices.Clone(blobs[i]) // the block that it was encoded into holds many
 		c.people.put(d.Ref, h)
 	}
