@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -106,7 +105,6 @@ type job struct {
 	from, to  uint32
 	end       uint32          // of the sweep
 	room      int64           // bytes of history
-	asOf      int64           // real time of what documents learn
 	touched   *roaring.Bitmap // people whom the owner has changed since the job began
 	cancel    context.CancelFunc
 	done      chan struct{}
@@ -152,12 +150,6 @@ func (p *partition) build(ctx context.Context) error {
 		p.retry = now.Add(idleWait)
 		return nil
 	}
-	if p.job.phase == definition.Finished {
-		var ok bool
-		if p.job.asOf, ok = p.asOf(ctx, t, now); !ok {
-			return nil
-		}
-	}
 	err := p.transact(ctx, func(tx Tx) error { return p.takeOver(ctx, tx, t, p.job) })
 	if took := p.e.o.Now().Sub(now); err == nil {
 		p.rest = now.Add(5 * took)
@@ -188,24 +180,6 @@ func (p *partition) sweeping() (first *tenant) {
 // fits reports whether a job is one for the workspace whose sweep has its turn, as that stands and its definitions are.
 func (j *job) fits(t *tenant) bool {
 	return t != nil && t.ID == j.workspace && t.Gen == j.defined && t.buildGen() == j.gen && t.Sweep == int64(j.from)
-}
-
-// asOf is the moment, in real time, as of which documents learn: that of the newest op if it came after everything was built; else now,
-// once every acknowledged frame is applied. So no answer that time alone has changed overtakes a frame.
-func (p *partition) asOf(ctx context.Context, t *tenant, now time.Time) (moment int64, ok bool) {
-	built := int64(0)
-	for _, b := range t.builds {
-		built = max(built, b.Since)
-	}
-	if t.logNow > built {
-		return t.logNow - t.Clock, true
-	}
-	last, err := p.e.o.Log.Last(ctx, p.lease.Partition) // after now was read: what was acknowledged before is in it
-	if err != nil {
-		p.log.Warn("what documents have to learn waits for the log", "error", err)
-		return 0, false
-	}
-	return now.UnixMilli(), last == p.at
 }
 
 // finished reports whether a job's results are there. The job may be nil.
@@ -328,11 +302,12 @@ func (p *partition) armStep() int {
 // takeFacts writes documents with what was counted of their history, and brings them to what was built. With the last of them the sweep ends.
 func (p *partition) takeFacts(ctx context.Context, tx Tx, t *tenant, j *job) error {
 	b := p.newBatch()
-	b.real, b.recounted = j.asOf, map[person.Ref][]person.Fact{}
-	b.c.Passing = true
+	b.recounted = map[person.Ref][]person.Fact{}
 	for _, r := range j.facts {
 		if !j.touched.Contains(r.person) {
-			b.recounted[person.Ref{Workspace: t.ID, Ordinal: r.person}] = r.facts
+			ref := person.Ref{Workspace: t.ID, Ordinal: r.person}
+			b.recounted[ref] = r.facts
+			b.c.Passed = append(b.c.Passed, ref)
 		}
 	}
 	if len(b.recounted) > 0 {

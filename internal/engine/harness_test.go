@@ -24,9 +24,21 @@ import (
 // memLog is a log in memory, for tests of what the engine does with frames; the real one has tests of its own and runs
 // in those of package server.
 type memLog struct {
-	mu     sync.Mutex
-	frames []ingest.Frame
-	more   chan struct{}
+	mu      sync.Mutex
+	frames  []ingest.Frame
+	more    chan struct{}
+	stopped bool // nothing is handed out
+}
+
+// stop lets frames be acknowledged without being handed out, until run.
+func (l *memLog) stop() { l.mu.Lock(); l.stopped = true; l.mu.Unlock() }
+
+func (l *memLog) run() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped = false
+	close(l.more)
+	l.more = make(chan struct{})
 }
 
 func newMemLog() *memLog { return &memLog{more: make(chan struct{})} }
@@ -64,7 +76,7 @@ func (r *memReader) Next(ctx context.Context, maxOps int) ([]ingest.Frame, error
 		r.l.mu.Lock()
 		var out []ingest.Frame
 		ops := 0
-		for int(r.next) <= len(r.l.frames) && ops < maxOps {
+		for int(r.next) <= len(r.l.frames) && ops < maxOps && !r.l.stopped {
 			f := r.l.frames[r.next-1]
 			out = append(out, f)
 			ops += len(f.Ops)
@@ -168,6 +180,13 @@ func (w *world) clock() time.Time {
 	defer w.mu.Unlock()
 	w.now = w.now.Add(time.Millisecond) // real time never stands still
 	return w.now
+}
+
+// later moves the real time.
+func (w *world) later(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
 }
 
 // op makes an op that is received now.

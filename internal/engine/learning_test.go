@@ -24,24 +24,25 @@ import (
 	"rapport.example/internal/store/storetest"
 )
 
-// held lets jobs of one phase of builds read no documents from an ordinal on, until it is opened: they wait.
+// held lets jobs of one phase of builds wait at an ordinal until it is opened: before they read documents, or once they have read them.
 type held struct {
 	*store.DB
 	mu    sync.Mutex
 	phase definition.BuildState
 	from  uint32
+	read  bool
 	freed chan struct{} // nil = nothing is held
 
 	waiting atomic.Int64 // jobs that are held
 	parts   atomic.Int64 // how often history was begun to be counted
 }
 
-// hold holds jobs of the phase back, and those of others no longer.
-func (h *held) hold(phase definition.BuildState, from uint32) {
+// hold holds jobs of the phase back, and those of others no longer; read says that they have read their documents then.
+func (h *held) hold(phase definition.BuildState, from uint32, read bool) {
 	h.open()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.phase, h.from, h.freed = phase, from, make(chan struct{})
+	h.phase, h.from, h.read, h.freed = phase, from, read, make(chan struct{})
 }
 
 func (h *held) open() {
@@ -56,24 +57,37 @@ func (h *held) open() {
 // Documents is part of audience.Source.
 func (h *held) Documents(ctx context.Context, ws int64, from, to uint32, each func(uint32, []byte) error) error {
 	h.mu.Lock()
-	phase, first, freed := h.phase, h.from, h.freed
+	phase, first, read, freed := h.phase, h.from, h.read, h.freed
 	h.mu.Unlock()
-	if freed != nil && to > first {
-		now, err := phaseOf(ctx, h.DB, ws)
-		if err != nil {
-			return err
-		}
-		if now == phase {
-			h.waiting.Add(1)
-			defer h.waiting.Add(-1)
-			select {
-			case <-freed:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+	if freed == nil || to <= first {
+		return h.DB.Documents(ctx, ws, from, to, each)
+	}
+	now, err := phaseOf(ctx, h.DB, ws)
+	if err != nil {
+		return err
+	}
+	if now != phase {
+		return h.DB.Documents(ctx, ws, from, to, each)
+	}
+	wait := func() error {
+		h.waiting.Add(1)
+		defer h.waiting.Add(-1)
+		select {
+		case <-freed:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
-	return h.DB.Documents(ctx, ws, from, to, each)
+	if !read {
+		if err := wait(); err != nil {
+			return err
+		}
+	}
+	if err = h.DB.Documents(ctx, ws, from, to, each); err == nil && read {
+		err = wait()
+	}
+	return err
 }
 
 // LastEvent is part of audience.Source.
@@ -240,7 +254,7 @@ func TestDocumentsLearn(t *testing.T) {
 		gate := &held{DB: db}
 		w := newWorld(t, db, func(w *world) { w.chunk, w.store = 1, gate })
 		w.few()
-		gate.hold(definition.Finished, 8)
+		gate.hold(definition.Finished, 8, true)
 		w.apply(segmentsFile("buyers", `{event: purchase, at_least: 2, within: 30d}`))
 		w.reaches(definition.Finished, 8)
 		if diff := cmp.Diff([]string{"p02", "p05", "p08", "p11"}, w.in("buyers")); diff != "" {
@@ -264,7 +278,7 @@ func TestDocumentsLearn(t *testing.T) {
 			t.Errorf("%v have not learned", got)
 		}
 		w.fromHistory(t.Errorf, "after documents have learned")
-		gate.hold(definition.Finished, 1) // whoever were to learn now would wait
+		gate.hold(definition.Finished, 1, false) // whoever were to learn now would wait
 		w.apply(segmentsFile("buyers", `{event: purchase, at_least: 2, within: 30d}`, "again", `{event: purchase, within: 20d}`))
 		w.reaches(definition.Finished, 0)
 		w.fromHistory(t.Errorf, "without anything to learn")
@@ -273,6 +287,55 @@ func TestDocumentsLearn(t *testing.T) {
 			t.Errorf("%v are still in a window of 30 days a month later", got)
 		}
 	})
+}
+
+// TestLearningOvertakesNothing: while documents learn, a moment passes at which somebody would leave, but for an event that is acknowledged
+// and still to be applied. They do not leave, whether documents wait for it or learn as of the newest op.
+func TestLearningOvertakesNothing(t *testing.T) {
+	t.Parallel()
+	for name, op := range map[string]bool{"nothing came after the build": false, "an op came after the build": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, db *store.DB) {
+				gate := &held{DB: db}
+				w := newWorld(t, db, func(w *world) { w.chunk, w.store = 1, gate })
+				w.few()
+				gate.hold(definition.Finished, 1, true)
+				w.apply(segmentsFile("buyers", `{event: purchase, within: 1d}`))
+				w.reaches(definition.Finished, 1)
+				if op {
+					w.do(w.event("p03", "other"))
+				}
+				w.log.stop()
+				w.later(23 * time.Hour)
+				w.log.append(w.event("p01", "purchase"))
+				w.later(2 * time.Hour)
+				gate.open()
+				if op {
+					w.reaches(definition.Finished, 0)
+				} else {
+					w.turns(200)
+				}
+				if got := w.why("p01"); len(got) > 0 {
+					t.Errorf("%v before the event was applied", got)
+				}
+				w.log.run()
+				w.quiet("documents have learned")
+				w.eventually("the others have left", func() bool { return slices.Equal(w.in("buyers"), []string{"p01"}) })
+				if got := w.why("p01"); len(got) > 0 {
+					t.Errorf("%v, who bought before their day was over", got)
+				}
+			})
+		})
+	}
+}
+
+// turns waits until the engine has looked at the time so often.
+func (w *world) turns(n int) {
+	w.t.Helper()
+	read := func() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.now }
+	until := read().Add(time.Duration(n) * time.Millisecond)
+	w.eventually("the engine goes on", func() bool { return read().After(until) })
 }
 
 // TestDefinitionsChangeWhileDocumentsLearn: a condition more, one that has gone and come back, and the end of what is built, all while some documents
@@ -287,7 +350,7 @@ func TestDefinitionsChangeWhileDocumentsLearn(t *testing.T) {
 		"one that comes back":       {segmentsFile("a", bought), segmentsFile("a", seen), segmentsFile("a", bought)},
 		"one that stands still":     {segmentsFile("a", bought, "b", seen), strings.Replace(segmentsFile("a", bought, "b", seen), bought, bought+", archived: true", 1)},
 		"a name":                    {segmentsFile("a", bought), strings.Replace(segmentsFile("a", bought), "id: a", "id: a, name: Buyers", 1)},
-		"a campaign's own question": {segmentsFile("a", bought), segmentsFile("a", bought) + "campaigns:\n  - {id: c, name: C, state: running, trigger: {event: x}, filter: " + seen + ", workflow: [{id: wait, delay: 1d}]}\n"},
+		"a campaign's own question": {segmentsFile("a", bought), segmentsFile("a", bought) + fmt.Sprintf(askingCampaign, seen)},
 		"the end of it":             {segmentsFile("a", bought), "schema: 1\nworkspace: learning\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -297,7 +360,7 @@ func TestDefinitionsChangeWhileDocumentsLearn(t *testing.T) {
 				w := newWorld(t, db, func(w *world) { w.chunk, w.store = 1, gate })
 				w.few()
 				for i, file := range steps {
-					gate.hold(definition.Finished, uint32(4+2*i)) //nolint:gosec // few
+					gate.hold(definition.Finished, uint32(4+2*i), i%2 == 0) //nolint:gosec // few
 					w.replace(file)
 					w.eventually("memberships are written", func() bool {
 						phase, sweep := w.at()
@@ -349,7 +412,7 @@ func TestLearningFromScratch(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.ws = ws.ID
-			gate.hold(definition.Finished, uint32(rapid.IntRange(1, 4).Draw(rt, "held from"))) //nolint:gosec // few
+			gate.hold(definition.Finished, uint32(rapid.IntRange(1, 4).Draw(rt, "held from")), rapid.Bool().Draw(rt, "read before")) //nolint:gosec // few
 			x := &random{world: w, rt: rt, gate: gate}
 			x.define()
 			for range rapid.IntRange(2, 8).Draw(rt, "frames") {
@@ -403,8 +466,9 @@ func TestHistoryIsCountedInParts(t *testing.T) {
 			x, before := &random{world: w, rt: rt}, gate.parts.Load()
 			while := rapid.SampledFrom([]definition.BuildState{definition.AskPeople, definition.Finished}).Draw(rt, "held while")
 			from := uint32(rapid.IntRange(1, crowded).Draw(rt, "held from")) //nolint:gosec // few
-			x.say("%v held from %d", while, from)
-			gate.hold(while, from)
+			read := rapid.Bool().Draw(rt, "read before")
+			x.say("%v held from %d, read before %v", while, from, read)
+			gate.hold(while, from, read)
 			x.askMany()
 			w.eventually("it is held, or over", func() bool {
 				_, sweep := w.at()
@@ -427,17 +491,20 @@ func TestHistoryIsCountedInParts(t *testing.T) {
 	})
 }
 
-// askMany replaces all segments by others, on events of some kinds.
+// askMany replaces all segments by others, on events of some kinds. A campaign may ask for events, too.
 func (x *random) askMany() {
 	var segments []string
-	for i := range rapid.IntRange(1, 3).Draw(x.rt, "segments") {
+	for i := range rapid.IntRange(0, 3).Draw(x.rt, "segments") {
 		c := fmt.Sprintf("{event: %s, ", x.pick("name", "purchase", "seen")) + x.pick("often", "at_least: 1", "at_least: 2", "at_most: 1", "not_performed: true")
 		c += x.pick("within", "", ", within: 1d", ", within: 20d", ", within: 30d") + x.pick("where", "", ", where: {property: kind, is: 1}", ", where: {property: kind, less: 2}", ", where: {property: kind, greater: 0}") + "}"
 		segments = append(segments, fmt.Sprintf("s%d", i), x.pick("beside", c, "{all: ["+c+", {attribute: n, at_least: 2}]}"))
 	}
-	x.say("segments %v", segments)
-	x.replace(segmentsFile(segments...))
+	campaign := x.pick("campaign", "", fmt.Sprintf(askingCampaign, "{event: seen, at_least: 2}"), fmt.Sprintf(askingCampaign, "{event: purchase, at_most: 1, where: {property: kind, is: 1}}"))
+	x.say("segments %v %s", segments, campaign)
+	x.replace(segmentsFile(segments...) + campaign)
 }
+
+const askingCampaign = "campaigns:\n  - {id: c, name: C, state: running, trigger: {event: x}, filter: %s, workflow: [{id: wait, delay: 1d}]}\n"
 
 // amongMany draws what happens to some of many people. It happens at full hours, so that no answer changes while they are compared.
 func (x *random) amongMany() {
