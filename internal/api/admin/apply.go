@@ -115,11 +115,7 @@ func (s *Surface) definitions(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	kind, err := c.QueryOneOf("kind", append([]string{""}, definition.Kinds()...)...)
-	if err != nil {
-		return err
-	}
-	rows, err := s.o.Store.CurrentDefinitions(c.R.Context(), w.ID, kind)
+	rows, err := s.o.Store.CurrentDefinitions(c.R.Context(), w.ID, c.Query("kind"))
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,8 @@ const maxSegment = 1 << 20
 
 func (s *Surface) segmentWrites() []api.Route {
 	write := func(method, path string, request any, h api.Handler, doc string) api.Route {
-		r := api.Route{Method: method, Path: "/admin/v1/segments" + path, Auth: api.AdminKey, Shape: api.Problem, Request: request, Response: SegmentChange{}, Handler: h, Doc: doc}
+		r := api.Route{Method: method, Path: "/admin/v1/segments" + path, Auth: api.AdminKey, Shape: api.Problem, Request: request, Response: SegmentChange{}, Handler: h, Doc: doc}.
+			With(inWorkspace, api.Bool("dry_run", "Tells what would change, and changes nothing."))
 		if request != nil {
 			r.MaxBody = maxSegment
 		}
@@ -199,11 +200,8 @@ func (s *Surface) deleteSegment(c *api.Call) error {
 }
 
 // saveSegment carries a change out, or with dry_run only looks whether it could be.
-func (s *Surface) saveSegment(c *api.Call, e edit, slug string, payload ingest.DefinePayload, out SegmentChange) (err error) {
-	if out.DryRun, err = c.QueryBool("dry_run"); err != nil {
-		return err
-	}
-	if !e.again {
+func (s *Surface) saveSegment(c *api.Call, e edit, slug string, payload ingest.DefinePayload, out SegmentChange) error {
+	if out.DryRun = c.QueryBool("dry_run"); !e.again {
 		if err := definition.Check(e.rows, payload); err != nil {
 			return e.refused(slug, err)
 		}

@@ -45,7 +45,7 @@ type (
 )
 
 func (s *surface) insightRoutes() []api.Route {
-	explain := s.get("/v1/customers/{customer_id}/segments/{segment_id}", MembershipAnswer{}, s.membership, "Tells whether a person is in a segment, and why, line by line.")
+	explain := s.get("/v1/customers/{customer_id}/segments/{segment_id}", MembershipAnswer{}, s.membership, "Tells whether a person is in a segment, and why, line by line.").With(api.IDType)
 	explain.Own = true
 	return []api.Route{
 		{
