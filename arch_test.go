@@ -23,7 +23,7 @@ var lines = []string{
 	"internal/segment internal/message internal/filter",
 	"liquid",
 	"internal/workspace internal/person internal/object internal/event internal/timer internal/catalog internal/audit internal/doctor",
-	"internal/fault internal/id internal/value",
+	"internal/fault internal/id internal/value internal/batch",
 }
 
 const module = "rapport.example"

@@ -16,8 +16,8 @@ import (
 type Agents interface {
 	// AgentPolicy is what all agents of a workspace may do.
 	AgentPolicy(ctx context.Context, workspace int64) (workspace.AgentPolicy, error)
-	// AppendAudit records an entry, and gives it its Seq and Hash.
-	AppendAudit(ctx context.Context, e *audit.Entry) error
+	// AppendAudit records entries in order, and gives each its Seq and Hash.
+	AppendAudit(ctx context.Context, entries ...*audit.Entry) error
 }
 
 // AuditHeader names the tool call, by its audit id, for which an agent's program sends a request.

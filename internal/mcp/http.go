@@ -74,7 +74,7 @@ func (s *Server) turnedAway(ctx context.Context, outcome, rule string) {
 	now := s.o.Now()
 	e := audit.Entry{At: now.UnixMilli(), ID: id.New(now), Tool: "mcp", Scopes: s.scopes(ctx), Outcome: outcome, Rule: rule}
 	e.Digest, e.Arguments = arguments(nil)
-	if err := s.keep(ctx, &e); err != nil && s.o.Logger != nil {
+	if err := s.keep(ctx, &e, false); err != nil && s.o.Logger != nil {
 		s.o.Logger.Error("a refused request could not be recorded", "rule", rule, "error", err)
 	}
 }

@@ -310,6 +310,30 @@ func TestConnections(t *testing.T) {
 	}
 }
 
+// TestStdioTellsAtTheEnd has a program that is closed right after a read tell of it.
+func TestStdioTellsAtTheEnd(t *testing.T) {
+	t.Parallel()
+	url := serve(t)
+	cmd := exec.Command(program(t), "mcp")
+	cmd.Env = append(cmd.Environ(), "RAPPORT_SERVER="+url, "RAPPORT_AGENT_KEY="+agentKey)
+	c := connect(t, &sdk.CommandTransport{Command: cmd}, newer)
+	for range 10 {
+		use(t, c, "list_segments", m{}, nil)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	n := 0
+	for _, e := range record(t, url) {
+		if e.Tool == "list_segments" {
+			n++
+		}
+	}
+	if n != 10 {
+		t.Errorf("%d reads are recorded, want 10", n)
+	}
+}
+
 // TestWrongKeys refuses everything that is no agent key, App keys too, and other origins.
 func TestWrongKeys(t *testing.T) {
 	t.Parallel()

@@ -7,7 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,7 +92,7 @@ func (s *Server) audited(next sdk.MethodHandler) sdk.MethodHandler {
 		if dry && e.Outcome == "ok" {
 			e.Outcome = "dry_run"
 		}
-		if kept := s.keep(ctx, &e); kept != nil && err == nil {
+		if kept := s.keep(ctx, &e, e.Outcome == "ok" && s.onlyReads(e.Tool)); kept != nil && err == nil {
 			return nil, kept
 		}
 		return res, err
@@ -180,8 +180,14 @@ func numberOr0(s string) int64 {
 	return n
 }
 
-// keep records an entry where the connection keeps them.
-func (s *Server) keep(ctx context.Context, e *audit.Entry) error {
+// onlyReads tells whether a tool by its annotations changes nothing.
+func (s *Server) onlyReads(name string) bool {
+	return name == readResource || slices.ContainsFunc(s.tools, func(t tool) bool { return t.name == name && t.readOnly })
+}
+
+// keep records an entry where the connection keeps them. With soon, a Rapport server that is another process may hear of it after the
+// caller has its answer, see recorder.
+func (s *Server) keep(ctx context.Context, e *audit.Entry, soon bool) error {
 	if s.o.Audit != nil {
 		if info := auth.TokenInfoFromContext(ctx); info != nil {
 			e.Workspace, e.Key = numberOr0(ownerOf(ctx)), numberOr0(info.UserID)
@@ -191,11 +197,9 @@ func (s *Server) keep(ctx context.Context, e *audit.Entry) error {
 	if s.o.Hosted != nil {
 		return nil // nobody asked for a record
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
-	defer cancel()
 	c, err := s.client(ctx)
 	if err == nil {
-		_, err = c.do(ctx, call{class: auditClass, method: http.MethodPost, path: "/agents/v1/audit", body: e}, nil)
+		err = s.recorder(c).keep(ctx, e, soon)
 	}
 	if err != nil {
 		s.o.Logger.Error("a tool call could not be recorded", "tool", e.Tool, "audit_id", e.ID, "error", err)

@@ -71,7 +71,16 @@ func declare[In, Out any](s *Server, d spec, h handler[In, Out]) error {
 	if err != nil {
 		return fmt.Errorf("tool %s: input: %w", d.name, err)
 	}
-	t := &sdk.Tool{Name: d.name, Title: d.title, Description: d.description, InputSchema: in, OutputSchema: out, Annotations: hints}
+	// As JSON, since the protocol library writes a schema anew for each list, and over HTTP for each call.
+	rawIn, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("tool %s: input: %w", d.name, err)
+	}
+	rawOut, err := json.Marshal(out)
+	if err != nil {
+		return fmt.Errorf("tool %s: output: %w", d.name, err)
+	}
+	t := &sdk.Tool{Name: d.name, Title: d.title, Description: d.description, InputSchema: json.RawMessage(rawIn), OutputSchema: json.RawMessage(rawOut), Annotations: hints}
 	if d.readOnly == yes {
 		t.Title = "" // titles are for the question whether the agent may do this; reads are seldom asked about
 	}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -78,12 +79,13 @@ type Hosted struct {
 
 // Server holds the tools.
 type Server struct {
-	o     Options
-	tools []tool
-	http  *http.Client
-	mu    sync.Mutex
-	views map[string]*sdk.Server
-	govs  map[string]*governor // by workspace
+	o         Options
+	tools     []tool
+	http      *http.Client
+	mu        sync.Mutex
+	views     map[string]*sdk.Server
+	govs      map[string]*governor // by workspace
+	recorders map[string]*recorder // by what opens the App API
 }
 
 // New builds the tools.
@@ -93,7 +95,7 @@ func New(o Options) (*Server, error) {
 			return nil, err
 		}
 	}
-	s := &Server{o: o, http: newHTTP(o.Transport), views: map[string]*sdk.Server{}, govs: map[string]*governor{}}
+	s := &Server{o: o, http: newHTTP(o.Transport), views: map[string]*sdk.Server{}, govs: map[string]*governor{}, recorders: map[string]*recorder{}}
 	if err := s.register(); err != nil {
 		return nil, err
 	}
@@ -126,7 +128,11 @@ func (s *Server) Stdio(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.view(s.o.Select, s.o.Scopes).Run(ctx, &sdk.StdioTransport{}); err != nil && ctx.Err() == nil {
+	err := s.view(s.o.Select, s.o.Scopes).Run(ctx, Lines{In: os.Stdin, Out: os.Stdout})
+	if ctx.Err() != nil {
+		err = nil
+	}
+	if err = errors.Join(err, s.Close()); err != nil {
 		return fmt.Errorf("mcp over stdio: %w", err)
 	}
 	return nil

@@ -444,6 +444,11 @@ func (c *cell) play() {
 // held compares the record with what was done.
 func (c *cell) held(each func(visit func(*audit.Entry) error) error) {
 	c.Helper()
+	for _, client := range []*sdk.ClientSession{c.full, c.modest} { // over stdio, the newest reads are told by the end of the program
+		if err := client.Close(); err != nil {
+			c.Error(err)
+		}
+	}
 	got, want, ids := map[string]int{}, map[string]int{}, map[string]bool{}
 	if err := each(func(e *audit.Entry) error {
 		if strings.HasPrefix(e.Client, c.name+" ") && e.Tool != "http" {

@@ -133,6 +133,9 @@ func (s *Server) recorded(ctx context.Context, c *Client, before int64) ([]audit
 		}
 		return out, err
 	}
+	if err := s.recorder(c).flush(ctx); err != nil { // the caller's own reads before this
+		return nil, err
+	}
 	var l struct {
 		Entries []audit.Entry `json:"entries"`
 	}

@@ -22,7 +22,7 @@ var APIs = []string{"track", "app", "pipelines", "admin"}
 // the server is another one, and what needs an agent's key with a scope of its own.
 var undescribed = map[string]bool{
 	"/admin/v1/restore": true, "/admin/v1/imports/{import_id}/parts/{part}": true, "/admin/v1/imports/{import_id}/finish": true,
-	"/admin/v1/exports/{export_id}/file": true, "/agents/v1/audit": true,
+	"/admin/v1/exports/{export_id}/file": true, "/agents/v1/audit": true, "/agents/v1/audit/batch": true,
 }
 
 // OpenAPI is the document of an API of this program, made of the tables that it serves from. base is the server's address.

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"rapport.example/internal/batch"
 	"rapport.example/internal/delivery"
 )
 
@@ -21,7 +22,7 @@ const archiveWait = 2 * time.Second
 // archiver writes what messages said behind their backs: nobody waits for the disk, and what comes while one write runs
 // shares the next.
 type archiver struct {
-	group[delivery.Archive]
+	batch.Group[delivery.Archive]
 	room    *semaphore.Weighted
 	writing sync.WaitGroup
 }
@@ -35,7 +36,7 @@ func (db *DB) Archive(ctx context.Context, a delivery.Archive) {
 		db.log.Warn("a message was not archived: too many wait for it", "workspace", a.Workspace, "delivery", a.Delivery)
 		return
 	}
-	done := db.archives.add(a)
+	done := db.archives.Add(a)
 	db.archives.writing.Go(func() {
 		if err := <-done; err != nil { // saveArchives told it once for all that it was of
 			db.log.Debug("a message was not archived", "workspace", a.Workspace, "delivery", a.Delivery, "error", err)
@@ -99,7 +100,7 @@ func lastOfEach(list []delivery.Archive) []delivery.Archive {
 func (db *DB) ArchivedMessage(ctx context.Context, ws, number int64) (doc []byte, err error) {
 	soon, cancel := context.WithTimeout(ctx, archiveWait)
 	defer cancel()
-	_ = db.archives.do(soon, delivery.Archive{}) //nolint:errcheck // whatever became of others' messages: what is there can be read
+	_ = db.archives.Do(soon, delivery.Archive{}) //nolint:errcheck // whatever became of others' messages: what is there can be read
 	_, err = db.queryOne(ctx, `SELECT doc FROM archives WHERE workspace = $1 AND delivery = $2`, []any{ws, number}, &doc)
 	return doc, err
 }

@@ -11,14 +11,27 @@ import (
 	"rapport.example/internal/workspace"
 )
 
-// AppendAudit chains an entry to its workspace's record, and gives it its Seq and Hash. Entries of many at once are written together,
-// each at its turn. If ctx ends first, the entry may still be written.
-func (db *DB) AppendAudit(ctx context.Context, e *audit.Entry) error {
-	own := *e // what is written, should the caller not wait
-	if err := db.audits.do(ctx, &own); err != nil {
-		return fmt.Errorf("record what an agent did: %w", err)
+// AppendAudit chains entries to their workspaces' records, and gives each its Seq and Hash. Those of many callers are written together,
+// each at its turn. If ctx ends first, or after an error, some may still be written.
+func (db *DB) AppendAudit(ctx context.Context, entries ...*audit.Entry) error {
+	own := make([]audit.Entry, len(entries)) // what is written, should the caller not wait
+	written := make([]<-chan error, len(entries))
+	for i, e := range entries {
+		own[i] = *e
+		written[i] = db.audits.Add(&own[i])
 	}
-	*e = own
+	for i, e := range entries {
+		var err error
+		select {
+		case err = <-written[i]:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("record what an agent did: %w", err)
+		}
+		*e = own[i]
+	}
 	return nil
 }
 

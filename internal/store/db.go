@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"rapport.example/internal/audit"
+	"rapport.example/internal/batch"
 	"rapport.example/internal/fault"
 )
 
@@ -36,8 +37,8 @@ type DB struct {
 	now      func() time.Time
 	log      *slog.Logger
 	secret   []byte
-	mails    group[Mail]
-	audits   group[*audit.Entry]
+	mails    batch.Group[Mail]
+	audits   batch.Group[*audit.Entry]
 	archives archiver
 	room     int // bytes of all caches together
 	mu       sync.Mutex
@@ -100,8 +101,8 @@ func open(ctx context.Context, o Options, files fs.FS) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{backend: b, now: o.Now, log: o.Log, room: cacheRoom, caches: map[int32]*cache{}}
-	db.mails.flush, db.audits.flush = db.saveMails, db.saveAudits
-	db.archives.flush, db.archives.room = db.saveArchives, semaphore.NewWeighted(archiveRoom)
+	db.mails.Flush, db.audits.Flush = db.saveMails, db.saveAudits
+	db.archives.Flush, db.archives.room = db.saveArchives, semaphore.NewWeighted(archiveRoom)
 	if o.SkipMigrate {
 		return db, nil
 	}
@@ -127,9 +128,9 @@ func connect(ctx context.Context, o Options) (backend, error) {
 // Close waits for running transactions and closes all connections; methods fail from then on. Doing it again is harmless.
 func (db *DB) Close() error {
 	db.once.Do(func() {
-		db.mails.wait()
-		db.audits.wait()
-		db.archives.wait()
+		db.mails.Wait()
+		db.audits.Wait()
+		db.archives.Wait()
 		db.archives.writing.Wait()
 		db.closed = db.close()
 	})

@@ -1,10 +1,6 @@
 package store
 
-import (
-	"context"
-	"sync"
-	"time"
-)
+import "context"
 
 // Mail is one mail in the development mailbox.
 type Mail struct {
@@ -21,7 +17,7 @@ type Mail struct {
 
 // SaveMail keeps a mail in the development mailbox; it is on disk when SaveMail returns nil. Calls that come while one
 // is being synced share the next transaction. The mail of a person who was deleted meanwhile is not kept, without error.
-func (db *DB) SaveMail(ctx context.Context, m Mail) error { return db.mails.do(ctx, m) }
+func (db *DB) SaveMail(ctx context.Context, m Mail) error { return db.mails.Do(ctx, m) }
 
 const (
 	insertMail = `INSERT INTO mailbox (workspace, delivery, person, sender, recipient, subject, source, created) `
@@ -61,69 +57,3 @@ func mailSet(mails []Mail) set {
 		col(mails, func(m Mail) int64 { return m.Created }),
 	}
 }
-
-// groupTimeout bounds one shared write, which no caller's context may cut short.
-const groupTimeout = 30 * time.Second
-
-// groupSize bounds the items of one shared write.
-const groupSize = 200
-
-// group lets concurrent calls share one flush: while one runs, the next gathers. No timer, so a lone call waits for
-// nothing.
-type group[T any] struct {
-	flush   func(ctx context.Context, items []T) error
-	mu      sync.Mutex
-	items   []T
-	waiters []chan error
-	busy    bool
-	running sync.WaitGroup
-}
-
-// do adds an item and waits until it is flushed.
-func (g *group[T]) do(ctx context.Context, item T) error {
-	done := g.add(item)
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err() // the item may still be written
-	}
-}
-
-// add gives the channel that says what became of the item.
-func (g *group[T]) add(item T) <-chan error {
-	done := make(chan error, 1)
-	g.mu.Lock()
-	g.items, g.waiters = append(g.items, item), append(g.waiters, done)
-	if !g.busy {
-		g.busy = true
-		g.running.Go(g.run)
-	}
-	g.mu.Unlock()
-	return done
-}
-
-// run flushes until nothing is left.
-func (g *group[T]) run() {
-	for {
-		g.mu.Lock()
-		n := min(len(g.items), groupSize)
-		if n == 0 {
-			g.busy = false
-			g.mu.Unlock()
-			return
-		}
-		items, waiters := g.items[:n:n], g.waiters[:n:n]
-		g.items, g.waiters = g.items[n:], g.waiters[n:]
-		g.mu.Unlock()
-		ctx, cancel := context.WithTimeout(context.Background(), groupTimeout)
-		err := g.flush(ctx, items)
-		cancel()
-		for _, w := range waiters {
-			w <- err
-		}
-	}
-}
-
-// wait returns when nothing runs; calls of do must have ended.
-func (g *group[T]) wait() { g.running.Wait() }

@@ -2,11 +2,14 @@ package admin
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"net/http"
 	"slices"
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/audit"
+	"rapport.example/internal/batch"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/workspace"
 )
@@ -21,6 +24,10 @@ type (
 	AgentsRequest struct {
 		Stopped *bool `json:"stopped"`
 		Live    *bool `json:"live"`
+	}
+	// AuditBatch is tool calls that came to their ends at about the same time, 1 to 200.
+	AuditBatch struct {
+		Entries []audit.Entry `json:"entries"`
 	}
 	// AuditAnswer is a page of the record of what agents did. Head is the newest entry that there is.
 	AuditAnswer struct {
@@ -44,11 +51,6 @@ type Agents interface {
 	AuditHead(ctx context.Context, workspace int64) (audit.Chain, error)
 }
 
-// auditParams say where a page of the audit begins.
-var auditParams = []api.Param{
-	api.Number("seq", 0, 1<<53, "Entries behind this sequence number, or with newest before it."), api.Bool("newest", "The newest entries first, from the newest one there is unless seq says otherwise."),
-}
-
 func (s *Surface) agentRoutes() []api.Route {
 	route := func(method, path string, request, response any, h api.Handler, doc string) api.Route {
 		r := api.Route{Method: method, Path: path, Auth: api.AdminKey, Shape: api.Problem, Request: request, Response: response, Handler: h, Doc: doc}
@@ -58,13 +60,15 @@ func (s *Surface) agentRoutes() []api.Route {
 		return r
 	}
 	record := route(http.MethodPost, "/agents/v1/audit", audit.Entry{}, nil, s.recordCall, "Records a tool call of the agent whose key it is.")
-	own := route(http.MethodGet, "/agents/v1/audit", nil, AuditAnswer{}, s.auditForAgent, "Lists what agents did and were refused, for an agent with the scope audit.").Paged(50, 500).With(auditParams...)
-	record.Auth, own.Auth = api.AgentKey, api.AgentKey
+	own := route(http.MethodGet, "/agents/v1/audit", nil, AuditAnswer{}, s.auditForAgent, "Lists what agents did and were refused, for an agent with the scope audit.").Paged(50, 500)
+	many := route(http.MethodPost, "/agents/v1/audit/batch", AuditBatch{}, nil, s.recordCalls, "Records tool calls of the agent whose key it is, all or none.")
+	many.MaxBody = 1 << 20
+	record.Auth, many.Auth, own.Auth = api.AgentKey, api.AgentKey, api.AgentKey
 	return []api.Route{
-		route(http.MethodGet, "/admin/v1/agents", nil, AgentsAnswer{}, s.agents, "Tells what all agents of a workspace may do.").With(inWorkspace),
-		route(http.MethodPut, "/admin/v1/agents", AgentsRequest{}, AgentsAnswer{}, s.setAgents, "Stops the agents of a workspace, or lets them act on live data.").With(inWorkspace),
-		route(http.MethodGet, "/admin/v1/audit", nil, AuditAnswer{}, s.auditLog, "Lists what agents did and were refused.").Paged(50, 500).With(inWorkspace).With(auditParams...),
-		record, own,
+		route(http.MethodGet, "/admin/v1/agents", nil, AgentsAnswer{}, s.agents, "Tells what all agents of a workspace may do."),
+		route(http.MethodPut, "/admin/v1/agents", AgentsRequest{}, AgentsAnswer{}, s.setAgents, "Stops the agents of a workspace, or lets them act on live data."),
+		route(http.MethodGet, "/admin/v1/audit", nil, AuditAnswer{}, s.auditLog, "Lists what agents did and were refused.").Paged(50, 500),
+		record, many, own,
 	}
 }
 
@@ -133,12 +137,20 @@ func (s *Surface) listAudit(c *api.Call, ws int64) error {
 	if err != nil {
 		return err
 	}
+	newest, err := c.QueryBool("newest")
+	if err != nil {
+		return err
+	}
+	seq, err := c.QueryInt("seq", 0, 0, math.MaxInt64)
+	if err != nil {
+		return err
+	}
 	head, err := s.o.Store.AuditHead(c.R.Context(), ws) // before the entries, so that they reach it
 	if err != nil {
 		return err
 	}
 	out := AuditAnswer{Head: AuditHead(head)}
-	if out.Entries, err = s.o.Store.Audit(c.R.Context(), ws, c.QueryInt("seq"), c.QueryBool("newest"), limit); err != nil {
+	if out.Entries, err = s.o.Store.Audit(c.R.Context(), ws, seq, newest, limit); err != nil {
 		return err
 	}
 	if out.Entries == nil {
@@ -153,16 +165,37 @@ func (s *Surface) recordCall(c *api.Call) error {
 	if err := c.Decode(&e, true); err != nil {
 		return err
 	}
-	switch {
-	case e.Tool == "" || len(e.Tool) > 100 || e.Tool == "http":
-		return fault.Field("tool", "must be a tool's name")
-	case len(e.Client) > 100 || len(e.ID) != 26 || len(e.Outcome) > 50 || len(e.Rule) > 100 || len(e.Digest) > 64 || len(e.Calls) > 100:
-		return fault.New(fault.Invalid, "is no record of a tool call")
-	}
-	e.Workspace, e.Key, e.At, e.Scopes = c.Workspace, c.Credential.ID, c.Now.UnixMilli(), c.Credential.Allowed()
-	if err := s.o.Store.AppendAudit(c.R.Context(), &e); err != nil {
+	return s.recordAll(c, []audit.Entry{e}, func(int) string { return "" })
+}
+
+// recordCalls is recordCall for many: an agent's program that is asked a lot tells of several at once.
+func (s *Surface) recordCalls(c *api.Call) error {
+	var in AuditBatch
+	if err := c.Decode(&in, true); err != nil {
 		return err
 	}
-	c.W.WriteHeader(http.StatusNoContent)
-	return nil
+	if n := len(in.Entries); n == 0 || n > batch.Size {
+		return fault.Field("entries", "must be 1 to %d entries", batch.Size)
+	}
+	return s.recordAll(c, in.Entries, func(i int) string { return fmt.Sprintf("entries[%d].", i) })
+}
+
+// recordAll records entries; at says where one is in the body.
+func (s *Surface) recordAll(c *api.Call, list []audit.Entry, at func(i int) string) error {
+	entries := make([]*audit.Entry, len(list))
+	for i := range list {
+		e := &list[i]
+		switch {
+		case e.Tool == "" || len(e.Tool) > 100 || e.Tool == "http":
+			return fault.Field(at(i)+"tool", "must be a tool's name")
+		case len(e.Client) > 100 || len(e.ID) != 26 || len(e.Outcome) > 50 || len(e.Rule) > 100 || len(e.Digest) > 64 || len(e.Calls) > 100:
+			return fault.New(fault.Invalid, "is no record of a tool call")
+		}
+		e.Workspace, e.Key, e.At, e.Scopes = c.Workspace, c.Credential.ID, c.Now.UnixMilli(), c.Credential.Allowed()
+		entries[i] = e
+	}
+	if err := s.o.Store.AppendAudit(c.R.Context(), entries...); err != nil {
+		return err
+	}
+	return c.NoContent()
 }

@@ -23,9 +23,12 @@ func (s *Surface) dataIndex(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	kind := c.Query("kind")
+	kind, err := c.QueryOneOf("kind", "attribute", "event")
+	if err != nil {
+		return err
+	}
 	l := api.List{Name: "data_index", Workspace: w.ID, Filter: kind}
-	after, err := s.cursor.Decode(l, c.Start())
+	after, err := s.cursor.Decode(l, c.Query("start"))
 	if err != nil {
 		return err
 	}

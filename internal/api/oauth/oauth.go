@@ -86,7 +86,7 @@ type Store interface {
 	UseCode(ctx context.Context, hash [32]byte, issue func(Code) (workspace.Credential, Refresh, error)) (c workspace.Credential, used bool, err error)
 	UseRefresh(ctx context.Context, hash [32]byte, issue func(c *workspace.Credential, was Refresh) (Refresh, error)) (c workspace.Credential, used bool, err error)
 	EndToken(ctx context.Context, hash [32]byte, client string) (grant int64, err error)
-	AppendAudit(ctx context.Context, e *audit.Entry) error
+	AppendAudit(ctx context.Context, entries ...*audit.Entry) error
 }
 
 // Options is what the server works with. All are required but Allow.

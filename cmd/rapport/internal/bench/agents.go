@@ -150,15 +150,6 @@ func (x *run) toldAgents(name string, all []time.Duration) {
 	x.r.add(key{name, agents, "calls/s"}, float64(len(all))/x.o.Load.Seconds())
 }
 
-// toolsHere is a client of tools in this process.
-func toolsHere(ctx context.Context, s *mcp.Server) (*sdk.ClientSession, error) {
-	near, far := sdk.NewInMemoryTransports()
-	if err := s.Connect(ctx, far); err != nil {
-		return nil, err
-	}
-	return sdk.NewClient(&sdk.Implementation{Name: "bench", Version: "1"}, nil).Connect(ctx, near, nil)
-}
-
 // used calls a tool; an error that it answers is one.
 func used(ctx context.Context, s *sdk.ClientSession, tool string, args map[string]any) error {
 	res, err := s.CallTool(ctx, &sdk.CallToolParams{Name: tool, Arguments: args})
@@ -196,7 +187,7 @@ func (x *run) toolCalls(ctx context.Context, c *child) error {
 	}
 	x.toldAgents("API call", plain)
 
-	var local, remote [agents]*sdk.ClientSession
+	var local, remote [agents]*caller
 	var times apart
 	s, err := mcp.New(mcp.Options{
 		URL: "http://" + c.addr, Key: secret.Secret, Scopes: []string{workspace.Read}, Secret: []byte("bench"), Logger: slog.New(slog.DiscardHandler), Now: time.Now,
@@ -205,15 +196,14 @@ func (x *run) toolCalls(ctx context.Context, c *child) error {
 	if err != nil {
 		return err
 	}
-	for i := range agents {
-		if local[i], err = toolsHere(ctx, s); err != nil {
+	for i := range agents { // half of them of each era
+		if local[i], err = toolsHere(ctx, s, i%len(eras)); err != nil {
 			return err
 		}
-		defer local[i].Close() //nolint:errcheck // both ends are here
-		if remote[i], err = overHTTP(ctx, "http://"+c.addr+"/mcp", secret.Secret); err != nil {
+		defer local[i].stop() //nolint:errcheck // both ends are here
+		if remote[i], err = toolsThere(ctx, "http://"+c.addr+"/mcp", secret.Secret, i%len(eras)); err != nil {
 			return err
 		}
-		defer remote[i].Close() //nolint:errcheck // the server ends next
 	}
 	for _, way := range []struct {
 		name string
@@ -222,7 +212,7 @@ func (x *run) toolCalls(ctx context.Context, c *child) error {
 		over, err := x.together(ctx, way.rate, func(ctx context.Context, agent, n int) (time.Duration, error) {
 			times.spent[agent].Store(0)
 			began := time.Now()
-			err := used(ctx, local[agent], "get_person", map[string]any{"id": subject(agent, n)})
+			err := local[agent].call(ctx, "get_person", map[string]any{"id": subject(agent, n)})
 			return time.Since(began) - time.Duration(times.spent[agent].Load()), err
 		})
 		if err != nil {
@@ -232,7 +222,7 @@ func (x *run) toolCalls(ctx context.Context, c *child) error {
 	}
 	outside, err := x.together(ctx, 0, func(ctx context.Context, agent, n int) (time.Duration, error) {
 		began := time.Now()
-		err := used(ctx, remote[agent], "get_person", map[string]any{"id": subject(agent, n)})
+		err := remote[agent].call(ctx, "get_person", map[string]any{"id": subject(agent, n)})
 		return time.Since(began), err
 	})
 	if err != nil {
