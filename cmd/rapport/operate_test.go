@@ -21,8 +21,14 @@ const adminKey = "the-admin-key"
 // serve runs a server on a data folder until the test or stop ends it.
 func serve(t *testing.T, data string) (url string, stop func()) {
 	t.Helper()
+	return serveOn(t, data, "")
+}
+
+// serveOn is serve on a PostgreSQL database, or with "" on SQLite.
+func serveOn(t *testing.T, data, database string) (url string, stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	o := config.Serve{Data: data, Listen: "127.0.0.1:0", Limits: "off", Region: "us", Keys: config.Keys{SiteID: "site", APIKey: "key", AdminKey: adminKey}}
+	o := config.Serve{Data: data, DatabaseURL: database, Listen: "127.0.0.1:0", Limits: "off", Region: "us", Keys: config.Keys{SiteID: "site", APIKey: "key", AdminKey: adminKey}}
 	ready, ended := make(chan server.Info, 1), make(chan error, 1)
 	go func() {
 		ended <- server.Run(ctx, o, slog.New(slog.NewTextHandler(t.Output(), nil)), func(i server.Info) { ready <- i })

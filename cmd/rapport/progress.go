@@ -58,9 +58,13 @@ func (p *progress) to(n, of int64, unit string, size float64) {
 		100*n/of, float64(n)/size/max(took.Seconds(), 1e-3), unit, left)
 }
 
-// at moves the bar to n of what there is, without a guess at the time left.
+// at moves the bar to n of what there is, without a guess at the time left. Where there is no terminal it writes a line for each tenth.
 func (p *progress) at(n int) {
 	if !p.visible {
+		if tenth := 1 + 10*n/p.of; tenth != p.n {
+			p.n = tenth
+			fmt.Fprintf(p.w, "%s: %d%%\n", p.label, 100*n/p.of)
+		}
 		return
 	}
 	full := barWidth * n / p.of

@@ -76,12 +76,14 @@ type segmentsShowCmd struct {
 	output
 	Segment string `arg:"" help:"The segment's id in the workspace file, or its number."`
 	Wait    bool   `help:"Wait until it is built, and show how far that is." env:"RAPPORT_SEGMENTS_SHOW_WAIT"`
+
+	Timeout time.Duration `help:"With --wait: how long at most, such as 10m. Default: as long as it takes." placeholder:"DURATION" env:"RAPPORT_SEGMENTS_SHOW_TIMEOUT"`
 }
 
 // Run is the command.
 func (c *segmentsShowCmd) Run(ctx context.Context, a *app) error {
 	if c.Wait {
-		if err := c.built(ctx, a, c.Segment); err != nil {
+		if err := c.built(ctx, a, c.Segment, c.Timeout); err != nil {
 			return err
 		}
 	}
@@ -169,8 +171,11 @@ func printPreview(out io.Writer, p *admin.PreviewAnswer) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	for _, warning := range p.Warnings {
-		fmt.Fprintln(out, "\nwarning:", warning)
+	for i, warning := range p.Warnings {
+		if i == 0 {
+			fmt.Fprintln(out)
+		}
+		fmt.Fprintf(out, "warning: %s: %s\n", warning.Field, warning.Message)
 	}
 	if len(p.Samples) > 0 {
 		names := []string{}

@@ -28,7 +28,7 @@ func TestPrintPreview(t *testing.T) {
 	n := func(n int64) *int64 { return &n }
 	var b strings.Builder
 	err := printPreview(&b, &admin.PreviewAnswer{
-		Count: 2, People: 10, Sentence: `plan is "pro", and seats is at least 3`, Warnings: []string{"x"}, Samples: []admin.Person{{ID: "7"}, {CIO: "cio_a"}},
+		Count: 2, People: 10, Sentence: `plan is "pro", and seats is at least 3`, Warnings: []appapi.Warning{{Field: "conditions.all[0].attribute", Message: "x"}}, Samples: []admin.Person{{ID: "7"}, {CIO: "cio_a"}},
 		Tree: appapi.Line{Condition: "all of", Count: n(2), Parts: []appapi.Line{
 			{Condition: `plan is "pro"`, Count: n(4), Alone: n(1)}, {Condition: "seats is at least 3", Count: n(3), Alone: n(2)},
 		}},
@@ -41,7 +41,7 @@ func TestPrintPreview(t *testing.T) {
        4                            1    plan is "pro"
        3                            2    seats is at least 3
 
-warning: x
+warning: conditions.all[0].attribute: x
 
 some of them: 7, cio_a
 `

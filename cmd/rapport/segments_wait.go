@@ -2,20 +2,42 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
 
 	"rapport.example/internal/api/admin"
 	"rapport.example/internal/definition"
+	"rapport.example/internal/fault"
 )
 
 // buildAsk is how often a build is asked how far it is.
 const buildAsk = 250 * time.Millisecond
 
-// built waits until a segment, or with "" every one of the workspace, is built, with a bar on a terminal. A build goes on by itself: whoever
-// stops waiting stops nothing else.
-func (t *tenant) built(ctx context.Context, a *app, segment string) error {
+// built waits until a segment, or with "" every one of the workspace, is built, for most at the longest unless that is 0, and shows how far it
+// is. A build goes on by itself: whoever stops waiting stops nothing else.
+func (t *tenant) built(ctx context.Context, a *app, segment string, most time.Duration) error {
+	const instead = "builds go on by themselves; rapport segments list tells how far they are"
+	late := fault.New(fault.Unavailable, "not everything is built within %s: %s", most, instead)
+	if most > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, most, late)
+		defer cancel()
+	}
+	err := t.follow(ctx, a, segment)
+	switch {
+	case err == nil || ctx.Err() == nil:
+		return err
+	case errors.Is(context.Cause(ctx), late):
+		return late
+	default:
+		return fault.New(fault.Unavailable, "stopped waiting: %s", instead)
+	}
+}
+
+// follow shows how far builds are until they are done.
+func (t *tenant) follow(ctx context.Context, a *app, segment string) error {
 	bar := newProgress(a.err, "building", 100)
 	defer bar.done()
 	tick := time.NewTicker(buildAsk)

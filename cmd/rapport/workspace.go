@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"rapport.example/internal/api/admin"
 	"rapport.example/internal/definition"
@@ -21,6 +22,8 @@ type applyCmd struct {
 	DryRun bool   `help:"Show what would change and change nothing."`
 	Prune  bool   `help:"Remove what the file leaves out."`
 	Wait   bool   `help:"Wait until segments are built, and show how far they are."`
+
+	Timeout time.Duration `help:"With --wait: how long at most, such as 10m. Default: as long as it takes." placeholder:"DURATION" env:"RAPPORT_APPLY_TIMEOUT"`
 }
 
 // Run is the command.
@@ -43,7 +46,7 @@ func (c *applyCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	t := tenant{c.remote, out.Workspace.Name}
-	return t.built(ctx, a, "")
+	return t.built(ctx, a, "", c.Timeout)
 }
 
 func readInput(a *app, name string) ([]byte, error) {

@@ -28,6 +28,7 @@ type Route struct {
 	Gzip     bool    // the body may come packed, as Content-Encoding: gzip; MaxBody holds for it unpacked
 	Request  any     // an example value of the request's type, nil if it has no body
 	Response any     // an example value of the response's type, nil if it has no body
+	Query    []Param // parameters of the query, but for those of a list's page
 	Page     Page    // of a list, which is asked for by limit; the zero Page for what is none
 	Handler  Handler // answers the request
 	// Fail may answer an error, also one from before the handler, in another way: then it returns nil. nil = every error is

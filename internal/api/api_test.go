@@ -223,22 +223,26 @@ func TestQuery(t *testing.T) {
 	t.Parallel()
 	m := newMux(t, Options{}, route("GET", "/x/{n}", AppErrors, func(c *Call) error {
 		limit, err := c.Limit()
-		deleted, err2 := c.QueryBool("deleted")
-		word, err3 := c.QueryOneOf("id_type", "id", "email")
-		n, err4 := c.ParamID("n")
-		if err := errors.Join(err, err2, err3, err4); err != nil {
+		n, err2 := c.ParamID("n")
+		if err := errors.Join(err, err2); err != nil {
 			return err
 		}
-		return c.JSON(200, []any{limit, deleted, word, n})
-	}).Paged(50, 100))
+		return c.JSON(200, []any{limit, n, c.QueryBool("deleted"), c.Query("id_type"), c.Query("to"), c.QueryInt("since")})
+	}).Paged(50, 100).With(Bool("deleted", ""), Word("id_type", "id", []string{"id", "email"}, ""), Text("to", 3, ""), Number("since", 5, 10, "")),
+		route("GET", "/other", AppErrors, func(c *Call) error { return c.JSON(200, c.Query("to")) }))
 	for path, want := range map[string]string{
-		"/x/7": `[50,false,"id",7]`, "/x/7?limit=10&deleted=true&id_type=email": `[10,true,"email",7]`, "/x/7?limit=5000": `[100,false,"id",7]`,
+		"/x/7": `[50,7,false,"id","",0]`, "/x/7?limit=10&deleted=true&id_type=email&to=%C3%A4bc&since=10": `[10,7,true,"email","äbc",10]`,
+		"/x/7?limit=5000&deleted=True&since=5&unknown=x": `[100,7,true,"id","",5]`, "/x/7?limit=&deleted=&id_type=&to=&since=": `[50,7,false,"id","",0]`,
 		"/x/7?limit=0": "", "/x/7?limit=x": "", "/x/7?deleted=maybe": "", "/x/7?id_type=phone": "", "/x/-7": "", "/x/7.0": "",
+		"/x/7?to=abcd": "", "/x/7?since=4": "", "/x/7?since=11": "", "/x/7?since=x": "",
 	} {
 		w := do(t, m, "GET", path, "")
 		if got := strings.TrimSpace(w.Body.String()); want != "" && got != want || want == "" && w.Code != 400 {
 			t.Errorf("%s: %d %s, want %s", path, w.Code, got, want)
 		}
+	}
+	if w := do(t, m, "GET", "/other?to=x", ""); w.Code != 500 {
+		t.Errorf("a parameter that the route does not declare: %d %s", w.Code, w.Body)
 	}
 }
 

@@ -158,6 +158,10 @@ func (m *Mux) serve(c *Call) {
 			return
 		}
 	}
+	if err := c.checkParams(); err != nil {
+		m.failed(c, err)
+		return
+	}
 	if c.Route.MaxBody > 0 {
 		buf := m.bodies.Get().(*[]byte)
 		defer func() {

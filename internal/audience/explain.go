@@ -19,7 +19,7 @@ func Explain(ctx context.Context, src Source, workspace int64, set *definition.S
 	if err != nil {
 		return segment.Why{}, false, err
 	}
-	err = Scan(ctx, src, workspace, set, trees, members, ordinal, ordinal+1, func(p *Person) error {
+	err = Scan(ctx, src, workspace, set, trees, nil, members, ordinal, ordinal+1, func(p *Person) error {
 		why, ok = tree.Tree(p, now), true
 		return nil
 	})

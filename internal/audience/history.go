@@ -28,7 +28,7 @@ type Wanted struct {
 }
 
 const (
-	historyRoom = 96 << 20 // about how many bytes are counted at once
+	historyRoom = 96 << 20 // about how many bytes are counted at once, unless somebody says
 	eventStep   = 1 << 17  // sequences that are read in one go
 	walkCost    = 16       // events that are read in order while one is found by a chain
 	spots       = 32       // places of which people are looked at for a choice
@@ -84,9 +84,11 @@ func (h *history) release() {
 }
 
 // readHistory counts what documents of people with ordinals in [from, to) have not counted, from everybody's events if that is quicker
-// than following chains; else it answers nil. It ends before to, where memory would not do. after says from when on a condition's
-// events matter; one that it does not know needs all. A gate, if there is one, lets through one history at a time: release it.
-func readHistory(ctx context.Context, src Source, gate *semaphore.Weighted, workspace int64, specs []counted, after map[uint64]int64, from, to uint32) (*history, error) {
+// than following chains; else it answers nil. It ends before to, where about room bytes would not do. after says from when on a
+// condition's events matter; one that it does not know needs all. A gate, if there is one, lets through one history at a time: release it.
+func readHistory(
+	ctx context.Context, src Source, gate *semaphore.Weighted, room, workspace int64, specs []counted, after map[uint64]int64, from, to uint32,
+) (*history, error) {
 	last, err := src.LastEvent(ctx, workspace)
 	if err != nil {
 		return nil, err
@@ -101,7 +103,7 @@ func readHistory(ctx context.Context, src Source, gate *semaphore.Weighted, work
 		}
 	}
 	for {
-		h := newHistory(use, after, from, to)
+		h := newHistory(use, after, from, to, room)
 		h.gate = gate
 		err := h.read(ctx, src, workspace, last)
 		if err == nil {
@@ -119,7 +121,7 @@ func readHistory(ctx context.Context, src Source, gate *semaphore.Weighted, work
 func piecesHistory(
 	ctx context.Context, src Source, gate *semaphore.Weighted, workspace int64, specs []counted, after map[uint64]int64, i, pieces int,
 ) (past *history, end int, err error) {
-	past, err = readHistory(ctx, src, gate, workspace, specs, after, uint32(i)<<pieceBits, uint32(pieces)<<pieceBits) //nolint:gosec // ordinals
+	past, err = readHistory(ctx, src, gate, historyRoom, workspace, specs, after, uint32(i)<<pieceBits, uint32(pieces)<<pieceBits) //nolint:gosec // ordinals
 	if err != nil || past == nil {
 		return nil, pieces, err
 	}
@@ -199,8 +201,8 @@ func worthwhile(ctx context.Context, src Source, workspace int64, specs []counte
 	return use, nil
 }
 
-func newHistory(specs []counted, after map[uint64]int64, from, to uint32) *history {
-	h := &history{from: from, to: to, tables: map[uint64]*table{}, room: historyRoom}
+func newHistory(specs []counted, after map[uint64]int64, from, to uint32, room int64) *history {
+	h := &history{from: from, to: to, tables: map[uint64]*table{}, room: room}
 	for _, c := range specs {
 		t := &table{counted: c, after: never, pages: make([]*page, (to-from)>>pageBits+1)}
 		if a, ok := after[c.Key]; ok {

@@ -32,12 +32,11 @@ func TestHistoryIsBounded(t *testing.T) {
 	t.Parallel()
 	c := many(3000, 3)
 	spec := counted{FactSpec: segment.FactSpec{Type: event.Track, Name: "a", Key: 7, Keep: 2}, chain: event.ChainName(event.Track, "a"), born: -1}
-	h := newHistory([]counted{spec}, nil, 1, 3001)
-	h.room = 50_000
+	h := newHistory([]counted{spec}, nil, 1, 3001, 50_000)
 	if err := h.read(context.Background(), c, 1, int64(len(c.rows))); !errors.Is(err, errRoom) {
 		t.Fatalf("counting more than there is room for: %v, want %v", err, errRoom)
 	}
-	h, err := readHistory(context.Background(), c, nil, 1, []counted{spec}, nil, 1, 3001)
+	h, err := readHistory(context.Background(), c, nil, historyRoom, 1, []counted{spec}, nil, 1, 3001)
 	if err != nil || h == nil {
 		t.Fatalf("readHistory = %v, %v, want everybody's events read", h, err)
 	}

@@ -101,6 +101,15 @@ func countedOf(set *definition.Set, trees []*segment.Node) []counted {
 	return countedIn(set, specs)
 }
 
+// countedAll lists every event condition of the set.
+func countedAll(set *definition.Set) []counted {
+	specs := map[uint64]segment.FactSpec{}
+	for key, f := range set.Facts() {
+		specs[key] = f.FactSpec
+	}
+	return countedIn(set, specs)
+}
+
 func countedIn(set *definition.Set, specs map[uint64]segment.FactSpec) []counted {
 	out := make([]counted, 0, len(specs))
 	for _, spec := range specs {

@@ -330,7 +330,7 @@ func (c *crowd) counted(q Query) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	past := newHistory(specs, afterOf(lines, q.Now), 0, 3<<pieceBits)
+	past := newHistory(specs, afterOf(lines, q.Now), 0, 3<<pieceBits, historyRoom)
 	if err := past.read(ctx, c, q.Workspace, int64(len(c.rows))); err != nil {
 		return nil, err
 	}

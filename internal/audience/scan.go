@@ -15,46 +15,25 @@ import (
 	"rapport.example/internal/segment"
 )
 
-// Scan shows everybody with ordinals in [from, to) to conditions, with what the trees ask for at hand. People whose documents have
-// counted everything come in ascending order; those whose history has to be read come later, some hundreds at a time. Trees may
-// refer to segments of the set, whose membership is in members by slug.
-func Scan(ctx context.Context, src Source, workspace int64, set *definition.Set, trees []*segment.Node, members map[string]*roaring.Bitmap,
+// Scan shows everybody with ordinals in [from, to) to conditions, with what the trees ask for at hand: what documents have not counted
+// is taken from past, which may be nil, and else read from people's history. People whose history has to be read come some hundreds at a
+// time and later than the others, who come in ascending order. Trees may refer to segments of the set, whose membership is in members by slug.
+func Scan(ctx context.Context, src Source, workspace int64, set *definition.Set, trees []*segment.Node, past *Past, members map[string]*roaring.Bitmap,
 	from, to uint32, each func(*Person) error,
 ) error {
-	return scanRange(ctx, src, workspace, countedOf(set, trees), typesOf(trees), nil, members, from, to, each)
+	return scanRange(ctx, src, workspace, countedOf(set, trees), typesOf(trees), past.counted(), members, from, to, each)
 }
 
-// Recount shows those people with ordinals from from on whose documents have not counted every event condition of the set: their
-// Recounted says the rest. It ends at next, which is to or, to need no more than a bounded amount of memory, before it.
-func Recount(ctx context.Context, src Source, workspace int64, set *definition.Set, from, to uint32, each func(*Person) error) (next uint32, err error) {
-	facts := map[uint64]segment.FactSpec{}
-	for key, f := range set.Facts() {
-		facts[key] = f.FactSpec
-	}
-	specs := countedIn(set, facts)
-	next = min(to, from+recountPeople)
-	past, err := readHistory(ctx, src, nil, workspace, specs, nil, from, next)
-	if err != nil {
-		return from, err
-	}
-	if past != nil {
-		next = past.to
-	} else {
-		next = min(to, from+walkPeople)
-	}
-	return next, scanRange(ctx, src, workspace, specs, nil, past, nil, from, next, func(p *Person) error {
+// Recount shows those people with ordinals in [from, to) whose documents have not counted every event condition of the set: their
+// Recounted says the rest, from past where that has it, see CountAll.
+func Recount(ctx context.Context, src Source, workspace int64, set *definition.Set, past *Past, from, to uint32, each func(*Person) error) error {
+	return scanRange(ctx, src, workspace, countedAll(set), nil, past.counted(), nil, from, to, func(p *Person) error {
 		if p.rebuilt == nil {
 			return nil
 		}
 		return each(p)
 	})
 }
-
-// How many people Recount looks at in one go at most, if it reads everybody's events for them and if it follows their chains.
-const (
-	recountPeople = 1 << 18
-	walkPeople    = 1 << 13
-)
 
 // typesOf lists the types of objects that trees look at.
 func typesOf(trees []*segment.Node) (types []int64) {

@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"rapport.example/internal/audience"
 	"rapport.example/internal/definition"
 	"rapport.example/internal/journey"
 	"rapport.example/internal/person"
@@ -17,6 +19,10 @@ import (
 // built as well as for what answers. Everybody else is evaluated by a job that reads documents beside the owner, a range of ordinals
 // at a time; the owner takes over what it found, but for those who have changed meanwhile. The last range done, what was built takes
 // the old one's place in one transaction. Ranges that are done are remembered with the workspace, so a build goes on after a crash.
+//
+// What documents have not counted is counted in memory for that. It stays true of whoever does not change, and a document whose
+// generation is below the build's has not changed since that began. Documents learn it afterwards: the sweep goes on, with no segment
+// being built, and writes those that have not counted everything, so that nobody's history has to be read any more.
 
 // building lists the segments that are being built, by number.
 func (t *tenant) building() []definition.Build {
@@ -48,6 +54,11 @@ func (t *tenant) phase() definition.BuildState {
 	return definition.Finished
 }
 
+// behind reports whether documents may not have counted every event condition.
+func (t *tenant) behind() bool {
+	return slices.ContainsFunc(t.counted, func(c definition.Counted) bool { return c.Born > 0 })
+}
+
 // asked reports whether the build under way has written about the person, if they have not changed since.
 func (t *tenant) asked(ordinal uint32) bool {
 	return t.phase() == definition.AskPeople && int64(ordinal) < t.Sweep
@@ -68,6 +79,7 @@ func (t *tenant) loadBuilds(ctx context.Context, tx Tx) error {
 	if t.set, t.next, err = definition.CompileBuilding(t.rows, t.builds, t.counted); err != nil {
 		return err
 	}
+	t.past = nil
 	keys, err := tx.PieceKeys(ctx, t.ID, WaitingFrom)
 	if err != nil {
 		return err
@@ -84,23 +96,25 @@ func (t *tenant) loadBuilds(ctx context.Context, tx Tx) error {
 	return nil
 }
 
-// job evaluates a range of people beside the owner. Its results are read once done is closed.
+// job looks at a range of people beside the owner. Its results are read once done is closed.
 type job struct {
 	workspace int64
-	gen       int64 // documents of this generation or later are evaluated already
-	defined   int64 // generation of the definitions that it knows
-	counting  bool  // only what documents have not counted is wanted
+	phase     definition.BuildState // in CountEvents it counts history, in AskPeople it evaluates, and in Finished it finds what documents have to learn
+	gen       int64                 // documents of this generation or later are evaluated already
+	defined   int64                 // generation of the definitions that it knows
 	from, to  uint32
+	end       uint32          // of the sweep
+	room      int64           // bytes of history
 	touched   *roaring.Bitmap // people whom the owner has changed since the job began
 	cancel    context.CancelFunc
 	done      chan struct{}
 
 	err     error
+	past    *audience.Past // that it was given, or has counted because that is not for its people
 	facts   []recounted
 	members map[int64]*roaring.Bitmap // by segment
 	moments []timer.Timer
 	armed   int // moments that are written
-	counted int // facts that are
 }
 
 // recounted is what a job has counted for one person.
@@ -109,29 +123,25 @@ type recounted struct {
 	facts  []person.Fact
 }
 
-// askRange is how many people one job evaluates. How many one counts the history of, audience.Recount says.
+// askRange is how many people one job evaluates at most. As many as one step of a sweep has learn what they have not counted at once.
 const askRange = 1 << pieceBits
 
-// build gives builds their turn. While frames come in it takes a quarter of the writer's time at most.
+// build gives builds their turn. While frames come in it takes a fifth of the writer's time at most.
 func (p *partition) build(ctx context.Context) error {
 	now := p.e.o.Now()
 	if p.last > 0 && now.Before(p.rest) || now.Before(p.retry) {
 		return nil
 	}
-	if p.job == nil {
-		for _, t := range p.tenants {
-			if t.Sweep != 0 {
-				return p.startJob(ctx, t)
-			}
-		}
-		return nil
-	}
-	if !p.job.finished() {
-		return nil
-	}
-	t := p.tenants[p.job.workspace]
-	if t == nil || t.Gen != p.job.defined || t.buildGen() != p.job.gen || t.Sweep != int64(p.job.from) {
+	t := p.sweeping()
+	if p.job != nil && !p.job.fits(t) {
 		p.dropJob()
+	}
+	switch {
+	case p.job == nil && t == nil:
+		return nil
+	case p.job == nil:
+		return p.startJob(ctx, t)
+	case !p.job.finished():
 		return nil
 	}
 	if err := p.job.err; err != nil {
@@ -142,9 +152,34 @@ func (p *partition) build(ctx context.Context) error {
 	}
 	err := p.transact(ctx, func(tx Tx) error { return p.takeOver(ctx, tx, t, p.job) })
 	if took := p.e.o.Now().Sub(now); err == nil {
-		p.rest = now.Add(4 * took)
+		p.rest = now.Add(5 * took)
 	}
 	return err
+}
+
+// sweeping is the workspace whose sweep has its turn: one with segments to build before one whose documents have something to learn,
+// and one after the other, since each has its history in memory.
+func (p *partition) sweeping() (first *tenant) {
+	rank := func(t *tenant) (r int64) {
+		if t.phase() == definition.Finished {
+			r += 2
+		}
+		if t.past == nil && (p.job == nil || p.job.workspace != t.ID) { // it is not under way
+			r++
+		}
+		return r
+	}
+	for _, t := range p.tenants {
+		if t.Sweep != 0 && (first == nil || cmp.Or(cmp.Compare(rank(t), rank(first)), cmp.Compare(t.ID, first.ID)) < 0) {
+			first = t
+		}
+	}
+	return first
+}
+
+// fits reports whether a job is one for the workspace whose sweep has its turn, as that stands and its definitions are.
+func (j *job) fits(t *tenant) bool {
+	return t != nil && t.ID == j.workspace && t.Gen == j.defined && t.buildGen() == j.gen && t.Sweep == int64(j.from)
 }
 
 // finished reports whether a job's results are there. The job may be nil.
@@ -172,7 +207,7 @@ func (p *partition) dropJob() {
 // startJob begins with the next range. The first of a phase says so, so that everybody can see it.
 func (p *partition) startJob(ctx context.Context, t *tenant) error {
 	phase := t.phase()
-	if phase == definition.Finished { // a sweep of an earlier program, or its segments are gone
+	if phase == definition.Finished && !t.behind() { // the segments that were built are gone
 		return p.transact(ctx, func(tx Tx) error {
 			t.Sweep, t.SweepEnd = 0, 0
 			b := p.newBatch()
@@ -183,24 +218,32 @@ func (p *partition) startJob(ctx context.Context, t *tenant) error {
 	if phase == definition.EventsQueued || phase == definition.PeopleQueued {
 		return p.transact(ctx, func(tx Tx) error { return p.setPhase(ctx, tx, t, phase+1) })
 	}
-	j := &job{
-		workspace: t.ID, gen: t.buildGen(), defined: t.Gen, counting: phase == definition.CountEvents, from: uint32(t.Sweep), //nolint:gosec // ordinals
-		touched: roaring.New(), done: make(chan struct{}), members: map[int64]*roaring.Bitmap{},
+	for _, other := range p.tenants { // one history is in memory at a time
+		if other != t || !t.past.Covers(uint32(t.Sweep)) { //nolint:gosec // ordinals
+			other.past = nil
+		}
 	}
-	j.to = uint32(t.SweepEnd) //nolint:gosec // ordinals
-	if !j.counting {
-		j.to = min(j.to, (j.from/askRange+1)*askRange)
+	j := &job{
+		workspace: t.ID, phase: phase, gen: t.buildGen(), defined: t.Gen, from: uint32(t.Sweep), end: uint32(t.SweepEnd), //nolint:gosec // ordinals
+		room: p.e.o.CountRoom, past: t.past, touched: roaring.New(), done: make(chan struct{}), members: map[int64]*roaring.Bitmap{},
+	}
+	j.to = min(j.end, (j.from/askRange+1)*askRange)
+	if phase == definition.Finished {
+		j.to = min(j.end, j.from+uint32(p.e.o.SweepChunk)) //nolint:gosec // few
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	j.cancel = cancel
 	p.job = j
-	next, now := t.next, max(t.logNow, t.Now(p.e.o.Now()))
+	next, now := t.next, max(t.logNow, t.Now(p.e.o.Now()), t.past.Now())
 	go func() {
 		defer close(j.done)
 		j.err = guard(func() error { return j.run(run, p.e.o.Store, next, now) })
 	}()
 	return nil
 }
+
+// beginSweep begins anew with everybody there is.
+func (t *tenant) beginSweep() { t.Sweep, t.SweepEnd = 1, t.counters["person"]+1 }
 
 func (p *partition) setPhase(ctx context.Context, tx Tx, t *tenant, to definition.BuildState) error {
 	b := p.newBatch()
@@ -216,11 +259,11 @@ func (p *partition) setPhase(ctx context.Context, tx Tx, t *tenant, to definitio
 
 // takeOver writes what a job has found, a part of it a transaction.
 func (p *partition) takeOver(ctx context.Context, tx Tx, t *tenant, j *job) error {
-	b := p.newBatch()
-	switch {
-	case j.counted < len(j.facts):
+	if j.phase == definition.Finished {
 		return p.takeFacts(ctx, tx, t, j)
-	case j.armed < len(j.moments):
+	}
+	b := p.newBatch()
+	if j.armed < len(j.moments) {
 		n := min(len(j.moments), j.armed+p.armStep())
 		for _, m := range j.moments[j.armed:n] {
 			if !j.touched.Contains(m.Person) {
@@ -231,19 +274,17 @@ func (p *partition) takeOver(ctx context.Context, tx Tx, t *tenant, j *job) erro
 		j.armed = n
 		return b.write(ctx, tx)
 	}
-	if !j.counting {
+	if j.phase == definition.AskPeople {
 		if err := p.takeMembers(ctx, tx, t, j); err != nil {
 			return err
 		}
 	}
-	t.Sweep = int64(j.to)
-	p.job = nil
-	switch {
-	case t.Sweep < t.SweepEnd:
-	case j.counting:
+	t.past, p.job = j.past, nil
+	if j.phase == definition.CountEvents {
 		t.Sweep = 1
 		return p.setPhase(ctx, tx, t, definition.PeopleQueued)
-	default:
+	}
+	if t.Sweep = int64(j.to); t.Sweep >= t.SweepEnd {
 		return p.flip(ctx, tx, b, t)
 	}
 	b.c.Workspaces = []workspace.Workspace{t.Workspace}
@@ -258,31 +299,49 @@ func (p *partition) armStep() int {
 	return 10_000
 }
 
-// takeFacts writes documents whose history was counted, and evaluates them.
+// takeFacts writes documents with what was counted of their history, and brings them to what was built. With the last of them the sweep ends.
 func (p *partition) takeFacts(ctx context.Context, tx Tx, t *tenant, j *job) error {
 	b := p.newBatch()
 	b.recounted = map[person.Ref][]person.Fact{}
-	n := min(len(j.facts), j.counted+p.e.o.SweepChunk)
-	var refs []person.Ref
-	for _, r := range j.facts[j.counted:n] {
+	for _, r := range j.facts {
 		if !j.touched.Contains(r.person) {
 			ref := person.Ref{Workspace: t.ID, Ordinal: r.person}
-			refs = append(refs, ref)
 			b.recounted[ref] = r.facts
+			b.c.Passed = append(b.c.Passed, ref)
 		}
 	}
-	j.counted = n
-	if len(refs) == 0 {
-		return nil
+	if len(b.recounted) > 0 {
+		docs, err := tx.PeopleFrom(ctx, t.ID, j.from, j.to, int(j.to-j.from))
+		if err != nil {
+			return err
+		}
+		docs = slices.DeleteFunc(docs, func(d *person.Document) bool { return b.recounted[d.Ref] == nil })
+		if err := b.adopt(ctx, tx, docs); err != nil {
+			return err
+		}
 	}
-	docs, err := tx.People(ctx, refs)
-	if err != nil {
+	t.past, p.job = j.past, nil
+	t.Sweep = int64(j.to)
+	ends := t.Sweep >= t.SweepEnd
+	if ends {
+		t.Sweep, t.SweepEnd = 0, 0
+		b.allCounted(t)
+	}
+	b.c.Workspaces = []workspace.Workspace{t.Workspace}
+	if err := b.write(ctx, tx); err != nil || !ends {
 		return err
 	}
-	if err := b.adopt(ctx, tx, docs); err != nil {
-		return err
+	return t.loadBuilds(ctx, tx)
+}
+
+// allCounted notes that every document has counted every event condition.
+func (b *batch) allCounted(t *tenant) {
+	for _, c := range t.counted {
+		if c.Born > 0 {
+			c.Born = 0
+			b.c.PutCounted = append(b.c.PutCounted, CountedRow{t.ID, c})
+		}
 	}
-	return b.write(ctx, tx)
 }
 
 // takeMembers joins what the job has found to the bitmaps that are being built.
@@ -301,11 +360,14 @@ func (p *partition) takeMembers(ctx context.Context, tx Tx, t *tenant, j *job) e
 	return nil
 }
 
-// flip makes what was built the membership that answers.
+// flip makes what was built the membership that answers. Where documents have not counted everything, the sweep begins anew for that.
 func (p *partition) flip(ctx context.Context, tx Tx, b *batch, t *tenant) error {
 	now := max(t.logNow, b.real+t.Clock)
 	t.Gen++
 	t.Sweep, t.SweepEnd = 0, 0
+	if t.behind() {
+		t.beginSweep()
+	}
 	if err := b.write(ctx, tx); err != nil { // the last pieces, before they change their names
 		return err
 	}

@@ -110,6 +110,7 @@ func (w *world) event(by, name string) ingest.Op {
 func TestBuild(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		var err error
 		gate := &gated{DB: db}
 		w := newWorld(t, db, func(w *world) { w.chunk, w.store = 1, gate })
 		w.crowd()
@@ -128,7 +129,11 @@ func TestBuild(t *testing.T) {
 		if diff := cmp.Diff([]string{"b0", "b1", "b2"}, w.in("buyers")); diff != "" {
 			t.Errorf("buyers while the new condition is built (-want +got):\n%s", diff)
 		}
-		builds, err := db.SegmentBuilds(t.Context(), w.ws)
+		var builds []definition.Build
+		w.eventually("everybody is asked, behind the gate", func() bool {
+			builds, err = db.SegmentBuilds(t.Context(), w.ws)
+			return err != nil || len(builds) > 0 && builds[0].State == definition.AskPeople
+		})
 		if err != nil || len(builds) != 2 || builds[0].State >= definition.Finished || builds[1].State != builds[0].State {
 			t.Errorf("builds = %+v, %v, want both under way", builds, err)
 		}
@@ -270,27 +275,39 @@ func (c *dying) crashed() bool {
 }
 
 // TestBuildsSurviveCrashes kills the process at every transaction of an edit of a segment that another one refers to and campaigns begin
-// with, before it and after its commit. Until the new membership takes its place the old one answers, also after the restart; then
-// everybody is where their whole history says, and nobody has begun a campaign twice or wrongly.
+// with, and of what follows until documents know what was counted, before it and after its commit. Until the new membership takes its place
+// the old one answers, also after the restart; then everybody is where their whole history says, and nobody has begun a campaign twice
+// or wrongly.
 func TestBuildsSurviveCrashes(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db, func(w *world) { w.chunk = 1 })
+		asking, learning := 0, 0 // crashes
 		for n, done := 0, false; !done; n++ {
 			for _, committed := range []bool{false, true} {
-				if w.crash(n, committed) {
+				over, phase, sweep := w.crash(n, committed)
+				switch {
+				case over:
 					done = true
+				case phase == definition.AskPeople:
+					asking++
+				case phase == definition.Finished && sweep > 1:
+					learning++
 				}
 			}
 			if n > 200 {
 				t.Fatal("the build does not end")
 			}
 		}
+		if asking == 0 || learning == 0 {
+			t.Errorf("%d crashes while people were asked, %d while documents learned, want both", asking, learning)
+		}
 	})
 }
 
-// crash runs a workspace's life with a crash at the n-th transaction of its build, and reports whether it was over before.
-func (w *world) crash(n int, committed bool) (over bool) {
+// crash runs a workspace's life with a crash at the n-th transaction of its build, and reports whether it was over before, and else where
+// that stood.
+func (w *world) crash(n int, committed bool) (over bool, phase definition.BuildState, sweep int64) {
 	w.t.Helper()
 	const dependent = "  - {id: pronews, name: For pros, state: running, trigger: {enters_segment: pros}, frequency: every_time, workflow: [{id: wait, delay: 1d}]}\n"
 	ws, err := w.db.CreateWorkspace(w.t.Context(), "", 0)
@@ -323,6 +340,7 @@ func (w *world) crash(n int, committed bool) (over bool) {
 	over = !c.crashed()
 	w.eng.Stop()
 	w.oldOrNew(where)
+	phase, sweep = w.at()
 	w.store = w.db
 	w.start()
 	w.eventually("the build after the restart", func() bool {
@@ -336,6 +354,9 @@ func (w *world) crash(n int, committed bool) (over bool) {
 		}
 	}
 	w.sameAsScan(where)
+	if got := w.unknown(1); len(got) > 0 {
+		w.t.Errorf("%s: %v have not learned", where, got)
+	}
 	for id, want := range map[string]map[string]int{
 		"b1": {"everyone": 1}, "b2": {"everyone": 1}, "s2": {"everyone": 1}, "x1": {},
 		"s1": {"everyone": 1, "news": 1}, "x2": {"everyone": 1, "news": 1, "pronews": 1}, // have entered since
@@ -344,7 +365,7 @@ func (w *world) crash(n int, committed bool) (over bool) {
 			w.t.Errorf("%s: campaigns of %s (-want +got):\n%s", where, id, diff)
 		}
 	}
-	return over
+	return over, phase, sweep
 }
 
 // oldOrNew holds what answers while a segment and its dependent are edited to be the old membership of both or the new one of both.
@@ -370,17 +391,20 @@ func (w *world) oldOrNew(where string) {
 	}
 }
 
-// settled reports whether no build is under way, nobody is to begin a campaign and nobody to be looked at because of objects.
+// settled reports whether no build is under way, documents have learned everything, nobody is to begin a campaign and nobody to be looked at
+// because of objects.
 func (w *world) settled() bool {
-	x, _, err := w.db.Workspace(w.t.Context(), w.ws)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	_, sweep := w.at()
+	return sweep == 0 && w.nobodyWaits()
+}
+
+// nobodyWaits reports whether nobody is to begin a campaign or to be looked at because of objects.
+func (w *world) nobodyWaits() bool {
 	n, err := w.db.Waiting(w.t.Context(), w.ws)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return x.Sweep == 0 && n == 0
+	return n == 0
 }
 
 // sameAsScan holds memberships to what everybody's document and history say.

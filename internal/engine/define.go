@@ -103,21 +103,23 @@ func (b *batch) rebuild(t *tenant, rows []definition.Row, now int64, few bool) (
 			list = append(list, builds[id])
 		}
 	}
-	fresh, err := b.countedSince(t, rows, list)
+	fresh, behind, err := b.countedSince(t, rows, list)
 	if err != nil {
 		return nil, err
 	}
+	going := false
 	for i := range list {
 		x := &list[i]
-		if x.State == definition.PeopleQueued && x.Gen == t.Gen && (fresh || phase == definition.EventsQueued || phase == definition.CountEvents) {
+		if x.State == definition.PeopleQueued && x.Gen == t.Gen && behind {
 			x.State = definition.EventsQueued
 		}
 		if x.Gen == t.Gen {
 			b.c.Builds = append(b.c.Builds, *x)
 		}
+		going = going || x.State != definition.Finished
 	}
-	if began && !few {
-		t.Sweep, t.SweepEnd = 1, t.counters["person"]+1
+	if ended := phase != definition.Finished && !going; !few && (began || ended || fresh && !going) {
+		t.beginSweep()
 	}
 	return gone, nil
 }
@@ -137,11 +139,12 @@ func (b *batch) dropBuilds(t *tenant, next *definition.Set) (gone []int64) {
 	return gone
 }
 
-// countedSince notes since when documents count each event condition, and reports whether there are new ones.
-func (b *batch) countedSince(t *tenant, rows []definition.Row, builds []definition.Build) (fresh bool, err error) {
+// countedSince notes since when documents count each event condition, and reports whether there are new ones, and whether there are any
+// that not every document has counted.
+func (b *batch) countedSince(t *tenant, rows []definition.Row, builds []definition.Build) (fresh, behind bool, err error) {
 	_, next, err := definition.CompileBuilding(rows, builds, nil)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	stored := map[uint64]definition.Counted{}
 	for _, c := range t.counted {
@@ -158,17 +161,18 @@ func (b *batch) countedSince(t *tenant, rows []definition.Row, builds []definiti
 		} else {
 			fresh = true
 		}
+		behind = behind || c.Born > 0
 		if stored[key] != c {
 			b.c.PutCounted = append(b.c.PutCounted, CountedRow{t.ID, c})
 		}
 	}
-	return fresh, nil
+	return fresh, behind, nil
 }
 
 // buildFew brings everybody to new definitions within the op that saves them.
 func (p *partition) buildFew(ctx context.Context, tx Tx, t *tenant) error {
 	docs, err := tx.PeopleFrom(ctx, t.ID, 1, uint32(t.counters["person"])+1, p.e.o.SweepChunk) //nolint:gosec // ordinals
-	if err != nil || len(docs) == 0 {
+	if err != nil {
 		return err
 	}
 	b := p.newBatch()
@@ -176,7 +180,11 @@ func (p *partition) buildFew(ctx context.Context, tx Tx, t *tenant) error {
 	if err := b.adopt(ctx, tx, docs); err != nil {
 		return err
 	}
-	return b.write(ctx, tx)
+	b.allCounted(t)
+	if err := b.write(ctx, tx); err != nil || !t.behind() {
+		return err
+	}
+	return t.loadBuilds(ctx, tx)
 }
 
 // beginStarted notes who is to begin campaigns that were started now and want the people who are in their segment already. Those of

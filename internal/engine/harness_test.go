@@ -24,9 +24,21 @@ import (
 // memLog is a log in memory, for tests of what the engine does with frames; the real one has tests of its own and runs
 // in those of package server.
 type memLog struct {
-	mu     sync.Mutex
-	frames []ingest.Frame
-	more   chan struct{}
+	mu      sync.Mutex
+	frames  []ingest.Frame
+	more    chan struct{}
+	stopped bool // nothing is handed out
+}
+
+// stop lets frames be acknowledged without being handed out, until run.
+func (l *memLog) stop() { l.mu.Lock(); l.stopped = true; l.mu.Unlock() }
+
+func (l *memLog) run() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped = false
+	close(l.more)
+	l.more = make(chan struct{})
 }
 
 func newMemLog() *memLog { return &memLog{more: make(chan struct{})} }
@@ -64,7 +76,7 @@ func (r *memReader) Next(ctx context.Context, maxOps int) ([]ingest.Frame, error
 		r.l.mu.Lock()
 		var out []ingest.Frame
 		ops := 0
-		for int(r.next) <= len(r.l.frames) && ops < maxOps {
+		for int(r.next) <= len(r.l.frames) && ops < maxOps && !r.l.stopped {
 			f := r.l.frames[r.next-1]
 			out = append(out, f)
 			ops += len(f.Ops)
@@ -124,6 +136,7 @@ type world struct {
 	store     engine.Store // what the engine sees; db unless a test sets another before start
 	histories int64        // of engine.Options
 	chunk     int          // of engine.Options: SweepChunk
+	room      int64        // of engine.Options: CountRoom
 	people    *audience.Audiences
 
 	mu  sync.Mutex
@@ -155,7 +168,7 @@ func (w *world) start() {
 	w.t.Helper()
 	w.eng = engine.New(engine.Options{
 		Store: w.store, People: w.people, Log: w.log, Deliver: w.out, Secret: w.db.Secret(), Owner: "test", Alone: true,
-		Now: w.clock, Histories: w.histories, SweepChunk: w.chunk, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Now: w.clock, Histories: w.histories, SweepChunk: w.chunk, CountRoom: w.room, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err := w.eng.Start(w.t.Context()); err != nil {
 		w.t.Fatal(err)
@@ -167,6 +180,13 @@ func (w *world) clock() time.Time {
 	defer w.mu.Unlock()
 	w.now = w.now.Add(time.Millisecond) // real time never stands still
 	return w.now
+}
+
+// later moves the real time.
+func (w *world) later(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
 }
 
 // op makes an op that is received now.

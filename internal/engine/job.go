@@ -16,8 +16,8 @@ import (
 
 // run looks at the job's people as they are stored now.
 func (j *job) run(ctx context.Context, src audience.Source, set *definition.Set, now int64) error {
-	if j.counting {
-		return j.count(ctx, src, set)
+	if j.phase == definition.Finished {
+		return j.learn(ctx, src, set)
 	}
 	var segments []*definition.Segment
 	var trees []*segment.Node
@@ -27,6 +27,16 @@ func (j *job) run(ctx context.Context, src audience.Source, set *definition.Set,
 			trees = append(trees, seg.Condition)
 		}
 	}
+	if !j.past.Covers(j.from) {
+		var err error
+		if j.past, err = audience.Count(ctx, src, j.workspace, set, trees, now, j.from, j.end, j.room); err != nil {
+			return err
+		}
+	}
+	if j.phase == definition.CountEvents {
+		return nil
+	}
+	j.to = min(j.to, j.past.To())
 	members, err := j.membersOf(ctx, src, set, segments)
 	if err != nil {
 		return err
@@ -47,7 +57,7 @@ func (j *job) run(ctx context.Context, src audience.Source, set *definition.Set,
 			h.members[k] = roaring.New()
 		}
 		g.Go(func() error {
-			return audience.Scan(ctx, src, j.workspace, set, trees, members, from, to, h.look)
+			return audience.Scan(ctx, src, j.workspace, set, trees, j.past, members, from, to, h.look)
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -66,12 +76,16 @@ func (j *job) run(ctx context.Context, src audience.Source, set *definition.Set,
 	return nil
 }
 
-// count counts what documents have not counted, and says up to whom.
-func (j *job) count(ctx context.Context, src audience.Source, set *definition.Set) (err error) {
-	j.to, err = audience.Recount(ctx, src, j.workspace, set, j.from, j.to, func(p *audience.Person) error {
-		if p.Gen() < j.gen {
-			j.facts = append(j.facts, recounted{p.Ordinal(), p.Recounted()})
+// learn finds what documents have not counted.
+func (j *job) learn(ctx context.Context, src audience.Source, set *definition.Set) (err error) {
+	if !j.past.Covers(j.from) {
+		if j.past, err = audience.CountAll(ctx, src, j.workspace, set, j.from, j.end, j.room); err != nil {
+			return err
 		}
+	}
+	j.to = min(j.to, j.past.To())
+	err = audience.Recount(ctx, src, j.workspace, set, j.past, j.from, j.to, func(p *audience.Person) error {
+		j.facts = append(j.facts, recounted{p.Ordinal(), p.Recounted()})
 		return nil
 	})
 	slices.SortFunc(j.facts, func(a, b recounted) int { return cmp.Compare(a.person, b.person) })

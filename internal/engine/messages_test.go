@@ -169,10 +169,11 @@ func TestMessageMerge(t *testing.T) {
 			return "\nschema: 1\nworkspace: acme\nsegments:\n  - {id: opened2, conditions: {message: opened, exactly: 2}}\n" + more
 		}
 		w.apply(segments(""))
+		w.identify("new", `{}`)
+		w.advance(10 * 24 * time.Hour)
 		m := newMail(w, "old")
 		w.do(m.outcome(m.claimed(), delivery.Sent, ""), m.report("opened", 0, ""))
 		w.advance(31 * 24 * time.Hour)
-		w.identify("new", `{}`)
 		w.do(m.report("opened", 0, ""), m.report("opened", 0, ""), m.report("delivered", 0, ""))
 		w.do(w.op(ingest.Merge, ingest.MergePayload{Primary: ingest.By{ID: "new"}, Secondary: ingest.By{ID: "old"}}))
 		if diff := cmp.Diff([]string{"opened2"}, w.isIn("new")); diff != "" {
@@ -182,6 +183,14 @@ func TestMessageMerge(t *testing.T) {
 		w.apply(segments("  - {id: delivered1, conditions: {message: delivered, exactly: 1}}\n  - {id: opened3, conditions: {message: opened, exactly: 3}}\n"))
 		if diff := cmp.Diff([]string{"delivered1", "opened3"}, w.isIn("new")); diff != "" {
 			t.Errorf("after another open of the same message, and a new condition (-want +got):\n%s", diff)
+		}
+		// What is older than 30 days is left behind, though the message itself went along: it was not sent to this person as far as conditions
+		// know, nor within a longer window, and what was known of it then is not reported anew. What happens to it from now on counts.
+		w.do(m.report("sent", 0, ""), m.report("clicked", 0, ""))
+		w.apply(segments("  - {id: sent1, conditions: {message: sent}}\n  - {id: unsent35, conditions: {message: sent, not_performed: true, within: 35d}}\n" +
+			"  - {id: opened3, conditions: {message: opened, exactly: 3}}\n  - {id: clicked1, conditions: {message: clicked, exactly: 1}}\n  - {id: delivered1, conditions: {message: delivered}}\n"))
+		if diff := cmp.Diff([]string{"clicked1", "delivered1", "opened3", "unsent35"}, w.isIn("new")); diff != "" {
+			t.Errorf("of what is older (-want +got):\n%s", diff)
 		}
 		w.do(w.op(ingest.Delete, ingest.PersonPayload{By: ingest.By{ID: "new"}}), m.report("opened", 0, ""))
 		if got := w.members("opened3") + w.members("delivered1"); got != 0 {

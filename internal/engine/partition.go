@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"rapport.example/internal/audience"
 	"rapport.example/internal/definition"
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/workspace"
@@ -44,6 +45,7 @@ type tenant struct {
 	rows    []definition.Row
 	builds  []definition.Build
 	counted []definition.Counted
+	past    *audience.Past       // history that was counted for the sweep under way and these definitions; nil = none
 	begin   map[int64][]PieceKey // who is still to begin a campaign, by its number
 
 	unsettled map[uint32]bool // pieces of those who are still to be looked at because of objects

@@ -69,6 +69,7 @@ type random struct {
 	live *definition.Set
 	said []string
 	sent []string // public ids of messages that left
+	gate *held    // holds back documents that have something to learn; nil = none does
 }
 
 func (x *random) pick(label string, from ...string) string {
@@ -314,7 +315,11 @@ func (x *random) condition(earlier, depth int) string {
 func (x *random) check() {
 	ctx := x.t.Context()
 	x.eventually("what is built is complete", func() bool {
-		return x.settled()
+		if x.gate == nil {
+			return x.settled()
+		}
+		phase, _ := x.at()
+		return phase == definition.Finished && x.nobodyWaits()
 	})
 	op := x.op(ingest.Clock, ingest.ClockPayload{Advance: 1}) // everything due by now has fired
 	x.do(op)

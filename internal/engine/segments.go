@@ -312,7 +312,7 @@ func (b *batch) catchUp(s *subject) error {
 	if d.Gen >= t.Gen {
 		return nil
 	}
-	now := max(t.logNow, b.real+t.Clock)
+	now := t.caughtUp(b.real)
 	b.recount(s)
 	from := d.Gen
 	d.Gen, s.dirty = t.Gen, true
@@ -340,13 +340,26 @@ func (b *batch) catchUp(s *subject) error {
 		}
 	}
 	if from < t.buildGen() {
-		next = earlier(next, b.lookNext(s, now))
+		next = earlier(next, b.lookNext(s, max(t.logNow, b.real+t.Clock)))
 	}
 	b.arm(s, now, next)
 	if b.backfill {
 		return b.beginCurrent(s, from, moved, now)
 	}
 	return nil
+}
+
+// caughtUp is the moment as of which documents catch up with what was built: that of the newest op, or of the newest build if that was
+// finished later. What happens to them after it comes with frames and timers, so that no answer which time has changed overtakes a frame. real is now.
+func (t *tenant) caughtUp(real int64) int64 {
+	at := t.logNow
+	for _, b := range t.builds {
+		at = max(at, b.Since)
+	}
+	if at == 0 {
+		return real + t.Clock
+	}
+	return at
 }
 
 // recount counts for the person what their document has not counted yet, and forgets what nobody asks for any more.

@@ -219,6 +219,7 @@ type Changes struct {
 	DropActivities []ActivityRef
 	DropAnonymous  []AnonymousRef // activities of nobody
 	PutPeople      []*person.Document
+	Passed         []person.Ref     // of these, who need not be remembered for what comes next
 	NewPeople      []person.Ref     // those who did not exist before: nothing else is stored of them
 	Activities     []event.Activity // appended; Seq is new
 	Decisions      []Decision       // appended; Seq is new

@@ -92,6 +92,20 @@ type Activity struct {
 // Repeated is the member of a message's data that says that its metric was known of the message before.
 const Repeated = "repeated"
 
+// Shown is Data as others see it: without what is only kept to count by.
+func (a *Activity) Shown() value.Value {
+	if a.Type != Message || a.Data.Get(Repeated) == nil {
+		return a.Data
+	}
+	var out value.Builder
+	for k, v := range a.Data.Fields() {
+		if k != Repeated {
+			out.Set(k, v)
+		}
+	}
+	return out.Value()
+}
+
 // Chained is the name within its type by which the activity is found in the person's history and counted: that of an event or a
 // form, and for a message its Behaviour. ok is false for those that no condition can ask for. Opens, clicks and unsubscribes
 // are found as often as they happened, everything else once for each message.

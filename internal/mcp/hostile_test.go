@@ -74,7 +74,7 @@ func attacks(t *testing.T) []attack {
 		{name: "instructions in what uses a segment", back: says(200, m{"segment": m{"id": 1, "name": "x"}, "used_by": m{evil: []int{1}}}), tool: "delete_segment", args: m{"segment_id": "1", "confirm_name": "x"}, want: "conflict"},
 		{name: "instructions in a condition's warnings and people", self: true, back: says(200, m{
 			"count": 1, "people": 1, "sentence": evil, "tree": m{"condition": evil, "count": 1, "parts": []m{{"condition": evil, "count": 1, "alone": 0}}},
-			"identifiers": []m{{"id": evil, "email": "ada@example.com"}}, "warnings": []string{evil},
+			"identifiers": []m{{"id": evil, "email": "ada@example.com"}}, "warnings": []m{{"field": evil, "message": evil}},
 		}), tool: "preview_audience", args: m{"conditions": m{"attribute": "plan", "is": "pro"}, "sample": 1}},
 		{name: "instructions in why a person is in a segment", self: true, back: says(200, m{
 			"member": true, "since": 1, "state": evil, "next_change": 0,

@@ -180,7 +180,12 @@ type previewed struct {
 	Sentence    text              `json:"sentence"`
 	Tree        previewedLine     `json:"tree"`
 	Identifiers []map[string]text `json:"identifiers"`
-	Warnings    []text            `json:"warnings"`
+	Warnings    []previewedNote   `json:"warnings"`
+}
+
+type previewedNote struct {
+	Field   text `json:"field"`
+	Message text `json:"message"`
 }
 
 type previewedLine struct {
@@ -232,7 +237,7 @@ func (s *Server) previewConditions(ctx context.Context, c *Client, in previewIn,
 		out.Sample = append(out.Sample, personRow{Identifiers: texts(m)})
 	}
 	for _, w := range whole.Warnings[:min(len(whole.Warnings), 10)] {
-		out.Warnings = append(out.Warnings, cutTo(string(w), mostSentence))
+		out.Warnings = append(out.Warnings, cutTo(string(w.Field+": "+w.Message), mostSentence))
 	}
 	room := mostRoom - weightOf(out)
 	whole.Tree.each("", func(line string, l *previewedLine) {

@@ -177,6 +177,12 @@ func TestPeopleAndSegments(t *testing.T) {
 		t.Errorf("preview %+v", preview)
 	}
 
+	var odd struct{ Warnings []string }
+	use(t, s, "preview_audience", m{"conditions": m{"attribute": "plam", "is": "pro"}}, &odd)
+	if diff := cmp.Diff([]string{"conditions.attribute: nobody was seen with an attribute plam; did you mean plan?"}, odd.Warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+
 	if res := use(t, s, "delete_segment", m{"segment_id": first, "confirm_name": "Late"}, nil); !strings.HasPrefix(text(res), "invalid_input: confirm_name") {
 		t.Errorf("another name: %s", text(res))
 	}

@@ -7,6 +7,7 @@ import "rapport.example/internal/value"
 type Shape struct {
 	Group     Group
 	Children  []*Node // of a group
+	At        string  // of leaves: the field that says what it looks at, as Parse names fields
 	Attribute string  // name of or path to what it looks at
 	Event     *Count
 	Segment   string // slug
@@ -51,14 +52,14 @@ func (n *Node) Shape() Shape {
 	case none:
 		return Shape{Group: None, Children: n.children}
 	case attribute:
-		return Shape{Attribute: n.path.name}
+		return Shape{At: n.at, Attribute: n.path.name}
 	case happened:
 		c := n.event
-		return Shape{Event: &Count{Spec: c.spec, First: c.first, Last: c.last, Least: c.least, Most: c.most, Window: c.window, Aged: c.aged()}}
+		return Shape{At: n.at, Event: &Count{Spec: c.spec, First: c.first, Last: c.last, Least: c.least, Most: c.most, Window: c.window, Aged: c.aged()}}
 	case member:
-		return Shape{Segment: n.name, Not: n.not}
+		return Shape{At: n.at, Segment: n.name, Not: n.not}
 	default:
-		return Shape{Other: true}
+		return Shape{At: n.at, Other: true}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -343,8 +344,8 @@ func (d *document) holds(t *testing.T, e openapi.Example, answer any) {
 	}
 }
 
-// bounds asks for what is just within and just beyond what the document says of the parameters of a list. The server refuses the latter, but
-// for numbers that are too large, which it cuts.
+// bounds asks for what is just within and just beyond what the document says of the parameters of the query, each of which has bounds. The server
+// refuses the latter, but for limits that are too large, which it cuts.
 func (d *document) bounds(t *testing.T, e openapi.Example, ask func(url.Values) (int, []byte)) {
 	t.Helper()
 	paths := d.raw.(map[string]any)["paths"].(map[string]any)
@@ -357,6 +358,20 @@ func (d *document) bounds(t *testing.T, e openapi.Example, ask func(url.Values) 
 		}
 		schema := p["schema"].(map[string]any)
 		good, bad := []string{}, []string{}
+		whole := func(key string) int64 {
+			t.Helper()
+			n, ok := schema[key].(json.Number)
+			v, err := n.Int64()
+			if !ok || err != nil {
+				t.Errorf("%s: %s has no %s: %v", e.ID, name, key, schema)
+			}
+			return v
+		}
+		if p["required"] == true {
+			if status, body := ask(url.Values{name.(string): nil}); status != http.StatusBadRequest {
+				t.Errorf("%s: without %s: %d %s, want 400", e.ID, name, status, body)
+			}
+		}
 		switch {
 		case name == "limit":
 			most, usual := schema["maximum"].(json.Number), schema["default"].(json.Number)
@@ -365,11 +380,7 @@ func (d *document) bounds(t *testing.T, e openapi.Example, ask func(url.Values) 
 			}
 			good, bad = []string{"1", usual.String(), most.String(), most.String() + "0"}, []string{"0", "-1", "x"}
 		case name == "start":
-			n, err := schema["maxLength"].(json.Number).Int64()
-			if err != nil {
-				t.Fatal(err)
-			}
-			bad = []string{"x", strings.Repeat("A", int(n)+1)}
+			bad = []string{"x", strings.Repeat("A", int(whole("maxLength"))+1)}
 		case schema["enum"] != nil:
 			bad = []string{"nothing-of-the-kind"}
 			for _, word := range schema["enum"].([]any) {
@@ -377,6 +388,20 @@ func (d *document) bounds(t *testing.T, e openapi.Example, ask func(url.Values) 
 					t.Errorf("%s: %s=%s is refused: %s", e.ID, name, word, body)
 				}
 			}
+		case schema["type"] == "integer":
+			least, most := whole("minimum"), whole("maximum")
+			bad = []string{strconv.FormatInt(least-1, 10), strconv.FormatInt(most+1, 10), "x", "1.5"}
+			if e.Method == http.MethodGet {
+				good = []string{strconv.FormatInt(least, 10), strconv.FormatInt(most, 10)}
+			}
+		case schema["type"] == "boolean":
+			if bad = []string{"maybe", "2"}; e.Method == http.MethodGet {
+				good = []string{"true", "false", "1", "False"}
+			}
+		case schema["type"] == "string":
+			bad = []string{strings.Repeat("ä", int(whole("maxLength"))+1)}
+		default:
+			t.Errorf("%s: %s is %v, which has no type", e.ID, name, schema)
 		}
 		for _, v := range good {
 			if status, body := ask(url.Values{name.(string): {v}}); status != e.Status {

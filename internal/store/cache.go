@@ -86,8 +86,15 @@ func (c *cache) written(ch *engine.Changes, docs []*person.Document, blobs [][]b
 	for _, ref := range ch.NewPeople {
 		c.people.put(ref, hot{journeys: []storedJourney{}})
 	}
+	passed := make(map[person.Ref]bool, len(ch.Passed))
+	for _, ref := range ch.Passed {
+		passed[ref] = true
+	}
 	for i, d := range docs {
-		h, _ := c.people.get(d.Ref)
+		h, known := c.people.get(d.Ref)
+		if !known && passed[d.Ref] {
+			continue
+		}
 		h.doc = slices.Clone(blobs[i]) // the block that it was encoded into holds many
 		c.people.put(d.Ref, h)
 	}

@@ -29,7 +29,7 @@ type AllowedAddresses struct {
 func (s *Surface) addressRoutes() []api.Route {
 	read := api.Route{
 		Method: http.MethodGet, Path: "/admin/v1/allowed_addresses", Auth: api.AdminKey, Shape: api.Problem, Response: AllowedAddresses{},
-		Handler: s.allowed, Doc: "Lists from where a workspace's keys may be used.",
+		Handler: s.allowed, Doc: "Lists from where a workspace's keys may be used.", Query: []api.Param{inWorkspace},
 	}
 	write := read
 	write.Method, write.MaxBody, write.Request, write.Handler = http.MethodPut, maxBody, AllowedAddresses{}, s.allow

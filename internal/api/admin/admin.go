@@ -18,6 +18,7 @@ import (
 	"rapport.example/internal/api/app"
 	"rapport.example/internal/api/oauth"
 	"rapport.example/internal/catalog"
+	"rapport.example/internal/definition"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/id"
 	"rapport.example/internal/ingest"
@@ -77,6 +78,9 @@ const (
 	maxApply = 8 << 20 // a workspace file of 4 MiB as a JSON string
 )
 
+// inWorkspace is the parameter of whatever is of one workspace.
+var inWorkspace = api.Text("workspace", api.MostText, "A workspace by id or name; without it the first.")
+
 // Routes is the surface's table.
 func (s *Surface) Routes() []api.Route {
 	get := func(path string, response any, h api.Handler, doc string) api.Route {
@@ -92,31 +96,35 @@ func (s *Surface) Routes() []api.Route {
 	apply.MaxBody = maxApply
 	restore := post("restore", nil, RestoreAnswer{}, s.restore, "Makes a backup the state; the server starts anew on it.")
 	restore.MaxBody = 0 // it is read as it comes
-	addUnmailable := get("unmailable/{address}", UnmailableAnswer{}, s.addUnmailable, "Keeps an address from being mailed, by all workspaces.")
+	restore.Query = []api.Param{api.Bool("replace", "Puts aside a state that is in use, too.")}
+	addUnmailable := get("unmailable/{address}", UnmailableAnswer{}, s.addUnmailable, "Keeps an address from being mailed, by all workspaces.").With(inWorkspace)
 	addUnmailable.Method = http.MethodPut
-	removeUnmailable := get("unmailable/{address}", nil, s.removeUnmailable, "Lets an address be mailed again.")
+	removeUnmailable := get("unmailable/{address}", nil, s.removeUnmailable, "Lets an address be mailed again.").With(inWorkspace)
 	removeUnmailable.Method = http.MethodDelete
 	revoke := get("keys/{id}", nil, s.revokeKey, "Revokes a key at once.")
 	revoke.Method = http.MethodDelete
 	return slices.Concat(s.objectRoutes(), s.addressRoutes(), s.guideRoutes(), s.exportRoutes(), s.importRoutes(), s.agentRoutes(), s.clientRoutes(), s.segmentRoutes(), s.segmentWrites(), []api.Route{
 		get("workspaces", WorkspacesAnswer{}, s.listWorkspaces, "Lists workspaces."),
-		get("definitions", DefinitionsAnswer{}, s.definitions, "Lists a workspace's definitions."),
+		get("definitions", DefinitionsAnswer{}, s.definitions, "Lists a workspace's definitions.").With(inWorkspace, api.Word("kind", "", definition.Kinds(), "Definitions of a kind.")),
 		apply,
-		get("export", nil, s.export, "Writes a workspace's definitions as a workspace file."),
-		get("keys", KeysAnswer{}, s.listKeys, "Lists keys, without their secrets."),
-		post("keys", KeyRequest{}, Secret{}, s.createKey, "Creates a key; its secret is shown this once."),
+		get("export", nil, s.export, "Writes a workspace's definitions as a workspace file.").With(inWorkspace),
+		get("keys", KeysAnswer{}, s.listKeys, "Lists keys, without their secrets.").With(inWorkspace),
+		post("keys", KeyRequest{}, Secret{}, s.createKey, "Creates a key; its secret is shown this once.").With(inWorkspace),
 		revoke,
 		post("keys/{id}/rotate", RotateRequest{}, Rotation{}, s.rotateKey, "Creates a key like another one, which ends after the overlap."),
-		get("clock", ClockAnswer{}, s.clock, "Reads a workspace's clock."),
-		post("clock", ClockRequest{}, ClockAnswer{}, s.moveClock, "Moves a workspace's clock forward and carries out what falls due."),
-		get("people/{person}/why", WhyAnswer{}, s.why, "Lists the decisions about a person, newest first.").Paged(50, 500),
-		get("people/{person}/segments/{segment}", MembershipAnswer{}, s.membership, "Tells whether a person is in a segment, and why, line by line."),
-		get("rejections", RejectionsAnswer{}, s.rejections, "Lists what was accepted and not applied, newest first.").Paged(50, 500),
-		get("unmailable/{address}", UnmailableAnswer{}, s.unmailable, "Tells what keeps an address from being mailed."),
+		get("clock", ClockAnswer{}, s.clock, "Reads a workspace's clock.").With(inWorkspace),
+		post("clock", ClockRequest{}, ClockAnswer{}, s.moveClock, "Moves a workspace's clock forward and carries out what falls due.").With(inWorkspace),
+		get("people/{person}/why", WhyAnswer{}, s.why, "Lists the decisions about a person, newest first.").Paged(50, 500).
+			With(inWorkspace, api.Text("campaign", api.MostText, "Decisions of a campaign, by id or number.")),
+		get("people/{person}/segments/{segment}", MembershipAnswer{}, s.membership, "Tells whether a person is in a segment, and why, line by line.").With(inWorkspace),
+		get("rejections", RejectionsAnswer{}, s.rejections, "Lists what was accepted and not applied, newest first.").Paged(50, 500).With(inWorkspace).With(rejectionParams...),
+		get("unmailable/{address}", UnmailableAnswer{}, s.unmailable, "Tells what keeps an address from being mailed.").With(inWorkspace),
 		addUnmailable, removeUnmailable,
-		get("data_index", DataIndexAnswer{}, s.dataIndex, "Lists what attributes or events are for, by name.").Paged(50, 500),
-		get("forms", FormsAnswer{}, s.forms, "Lists the forms that were submitted, by id.").Paged(50, 500),
-		get("mailbox", MailboxAnswer{}, s.mailbox, "Lists the mails of the development mailbox, newest first.").Paged(20, 100),
+		get("data_index", DataIndexAnswer{}, s.dataIndex, "Lists what attributes or events are for, by name.").Paged(50, 500).
+			With(inWorkspace, api.Word("kind", "attribute", []string{"attribute", "event"}, "What to list.")),
+		get("forms", FormsAnswer{}, s.forms, "Lists the forms that were submitted, by id.").Paged(50, 500).With(inWorkspace),
+		get("mailbox", MailboxAnswer{}, s.mailbox, "Lists the mails of the development mailbox, newest first.").Paged(20, 100).With(inWorkspace,
+			api.Text("to", api.MostText, "Mails whose recipient has this in it, in any case."), api.Text("delivery_id", api.MostText, "The mail of a delivery.")),
 		get("mailbox/{id}", MailMessage{}, s.mail, "Reads a mail of the development mailbox."),
 		get("status", StatusAnswer{}, s.status, "Tells how the server and its workspaces are."),
 		post("backup", nil, nil, s.backup, "Streams a consistent copy of the state."),

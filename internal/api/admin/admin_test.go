@@ -567,6 +567,11 @@ func TestPages(t *testing.T) {
 		if strings.Contains(person, evil) {
 			t.Error("the person's page runs a stranger's script")
 		}
+		delivered := ingest.MetricPayload{Delivery: 1, Metric: "delivered"} // of the campaign's first message
+		s.Do(s.Op(ingest.Metric, delivered), s.Op(ingest.Metric, delivered))
+		if again := get("/people/7"); strings.Contains(again, "repeated") || strings.Count(again, "<strong>delivered</strong>") != 2 {
+			t.Errorf("a report that came twice is shown as %s", again)
+		}
 		get("/people")
 		if w := s.request("GET", "/people?q=ada@example.com", "", "Cookie", cookie); w.Code != http.StatusSeeOther || !strings.HasPrefix(w.Header().Get("Location"), "/people/cio_") {
 			t.Errorf("search = %d %s", w.Code, w.Header().Get("Location"))

@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"fmt"
-	"math"
 	"net/http"
 	"slices"
 
@@ -51,6 +50,11 @@ type Agents interface {
 	AuditHead(ctx context.Context, workspace int64) (audit.Chain, error)
 }
 
+// auditParams say where a page of the audit begins.
+var auditParams = []api.Param{
+	api.Number("seq", 0, 1<<53, "Entries behind this sequence number, or with newest before it."), api.Bool("newest", "The newest entries first, from the newest one there is unless seq says otherwise."),
+}
+
 func (s *Surface) agentRoutes() []api.Route {
 	route := func(method, path string, request, response any, h api.Handler, doc string) api.Route {
 		r := api.Route{Method: method, Path: path, Auth: api.AdminKey, Shape: api.Problem, Request: request, Response: response, Handler: h, Doc: doc}
@@ -60,14 +64,14 @@ func (s *Surface) agentRoutes() []api.Route {
 		return r
 	}
 	record := route(http.MethodPost, "/agents/v1/audit", audit.Entry{}, nil, s.recordCall, "Records a tool call of the agent whose key it is.")
-	own := route(http.MethodGet, "/agents/v1/audit", nil, AuditAnswer{}, s.auditForAgent, "Lists what agents did and were refused, for an agent with the scope audit.").Paged(50, 500)
+	own := route(http.MethodGet, "/agents/v1/audit", nil, AuditAnswer{}, s.auditForAgent, "Lists what agents did and were refused, for an agent with the scope audit.").Paged(50, 500).With(auditParams...)
 	many := route(http.MethodPost, "/agents/v1/audit/batch", AuditBatch{}, nil, s.recordCalls, "Records tool calls of the agent whose key it is, all or none.")
 	many.MaxBody = 1 << 20
 	record.Auth, many.Auth, own.Auth = api.AgentKey, api.AgentKey, api.AgentKey
 	return []api.Route{
-		route(http.MethodGet, "/admin/v1/agents", nil, AgentsAnswer{}, s.agents, "Tells what all agents of a workspace may do."),
-		route(http.MethodPut, "/admin/v1/agents", AgentsRequest{}, AgentsAnswer{}, s.setAgents, "Stops the agents of a workspace, or lets them act on live data."),
-		route(http.MethodGet, "/admin/v1/audit", nil, AuditAnswer{}, s.auditLog, "Lists what agents did and were refused.").Paged(50, 500),
+		route(http.MethodGet, "/admin/v1/agents", nil, AgentsAnswer{}, s.agents, "Tells what all agents of a workspace may do.").With(inWorkspace),
+		route(http.MethodPut, "/admin/v1/agents", AgentsRequest{}, AgentsAnswer{}, s.setAgents, "Stops the agents of a workspace, or lets them act on live data.").With(inWorkspace),
+		route(http.MethodGet, "/admin/v1/audit", nil, AuditAnswer{}, s.auditLog, "Lists what agents did and were refused.").Paged(50, 500).With(inWorkspace).With(auditParams...),
 		record, many, own,
 	}
 }
@@ -137,20 +141,12 @@ func (s *Surface) listAudit(c *api.Call, ws int64) error {
 	if err != nil {
 		return err
 	}
-	newest, err := c.QueryBool("newest")
-	if err != nil {
-		return err
-	}
-	seq, err := c.QueryInt("seq", 0, 0, math.MaxInt64)
-	if err != nil {
-		return err
-	}
 	head, err := s.o.Store.AuditHead(c.R.Context(), ws) // before the entries, so that they reach it
 	if err != nil {
 		return err
 	}
 	out := AuditAnswer{Head: AuditHead(head)}
-	if out.Entries, err = s.o.Store.Audit(c.R.Context(), ws, seq, newest, limit); err != nil {
+	if out.Entries, err = s.o.Store.Audit(c.R.Context(), ws, c.QueryInt("seq"), c.QueryBool("newest"), limit); err != nil {
 		return err
 	}
 	if out.Entries == nil {

@@ -8,8 +8,8 @@ import (
 	"slices"
 
 	"rapport.example/internal/api"
+	"rapport.example/internal/api/app"
 	"rapport.example/internal/definition"
-	"rapport.example/internal/event"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/journey"
@@ -69,12 +69,11 @@ type (
 		People   *int64 `json:"people"` // nil = not known before the segment itself is saved
 	}
 
-	// Warning is about a name in a definition that nothing in the workspace was seen with: a slip, or data that is still to come.
+	// Warning is one about a definition in a file, whose field begins with kind and id.
 	Warning struct {
-		Field   string `json:"field"` // segments.paying.conditions.all[0].attribute
-		Message string `json:"message"`
-		Line    int    `json:"line"` // in the file, from 1
-		Column  int    `json:"column"`
+		app.Warning
+		Line   int `json:"line"` // in the file, from 1
+		Column int `json:"column"`
 	}
 
 	// ApplyAnswer says what was done, or with dry_run what would be.
@@ -116,11 +115,7 @@ func (s *Surface) definitions(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	kind, err := c.QueryOneOf("kind", append([]string{""}, definition.Kinds()...)...)
-	if err != nil {
-		return err
-	}
-	rows, err := s.o.Store.CurrentDefinitions(c.R.Context(), w.ID, kind)
+	rows, err := s.o.Store.CurrentDefinitions(c.R.Context(), w.ID, c.Query("kind"))
 	if err != nil {
 		return err
 	}
@@ -240,21 +235,18 @@ func (s *Surface) starting(ctx context.Context, ws int64, rows []definition.Row,
 	return out, nil
 }
 
-// seenIn is how many of the newest people names are gathered from.
-const seenIn = 500
-
 // warnings are about names in the definitions that are put and that nobody of the newest people was seen with, nor described.
 func (s *Surface) warnings(ctx context.Context, ws int64, doc *definition.Document, put []ingest.Definition) ([]Warning, error) {
 	if ws == 0 || len(put) == 0 {
 		return nil, nil
 	}
-	seen, err := s.seen(ctx, ws)
+	seen, err := app.Seen(ctx, s.o.Store, ws)
 	if err != nil {
 		return nil, err
 	}
 	var out []Warning
 	for _, f := range seen.UnseenBy(put) {
-		w := Warning{Field: f.Field, Message: f.Msg}
+		w := Warning{Warning: app.WarningOf(f)}
 		var placed *definition.FileError
 		if errors.As(doc.Locate(f), &placed) {
 			w.Line, w.Column = placed.Line, placed.Column
@@ -262,32 +254,6 @@ func (s *Surface) warnings(ctx context.Context, ws int64, doc *definition.Docume
 		out = append(out, w)
 	}
 	return out, nil
-}
-
-// seen gathers the names that a workspace's data has.
-func (s *Surface) seen(ctx context.Context, ws int64) (*definition.Seen, error) {
-	var out definition.Seen
-	people, err := s.o.Store.NewestPeople(ctx, ws, 0, seenIn)
-	if err != nil || len(people) == 0 {
-		return &out, err
-	}
-	for _, d := range people {
-		out.Person(d)
-	}
-	for _, kind := range [...]string{"attribute", "event"} {
-		described, err := s.o.Store.Described(ctx, ws, kind, "", seenIn)
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range described {
-			if kind == "event" {
-				out.Event(event.Track, d.Name)
-			} else {
-				out.Attribute(d.Name)
-			}
-		}
-	}
-	return &out, nil
 }
 
 // placed puts the place in the file into the message.

@@ -159,7 +159,7 @@ func (s *Surface) restore(c *api.Call) error {
 	if s.o.Restore == nil {
 		return fault.New(fault.Unsupported, "this server's state is restored with the tools of its database, or its log is not its own: see docs/operating.md")
 	}
-	aside, err := s.o.Restore(c.R.Context(), c.R.Body, c.Query("replace") == "true")
+	aside, err := s.o.Restore(c.R.Context(), c.R.Body, c.QueryBool("replace"))
 	if err != nil {
 		return err
 	}

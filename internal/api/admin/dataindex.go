@@ -23,12 +23,9 @@ func (s *Surface) dataIndex(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	kind, err := c.QueryOneOf("kind", "attribute", "event")
-	if err != nil {
-		return err
-	}
+	kind := c.Query("kind")
 	l := api.List{Name: "data_index", Workspace: w.ID, Filter: kind}
-	after, err := s.cursor.Decode(l, c.Query("start"))
+	after, err := s.cursor.Decode(l, c.Start())
 	if err != nil {
 		return err
 	}

@@ -41,12 +41,12 @@ func (s *Surface) exportRoutes() []api.Route {
 	get := func(path string, response any, h api.Handler, doc string) api.Route {
 		return api.Route{Method: http.MethodGet, Path: "/admin/v1/exports/" + path, Auth: api.AdminKey, Shape: api.Problem, Response: response, Handler: h, Doc: doc}
 	}
-	begin := get("people", Export{}, s.exportPeople, "Begins an export of people.")
+	begin := get("people", Export{}, s.exportPeople, "Begins an export of people.").With(inWorkspace)
 	begin.Method, begin.MaxBody, begin.Request = http.MethodPost, maxBody, PeopleExportRequest{}
 	return []api.Route{
 		begin,
-		get("{export_id}", Export{}, s.readExport, "Tells how far an export is."),
-		get("{export_id}/file", nil, s.exportFile, "Streams an export's file."),
+		get("{export_id}", Export{}, s.readExport, "Tells how far an export is.").With(inWorkspace),
+		get("{export_id}/file", nil, s.exportFile, "Streams an export's file.").With(inWorkspace),
 	}
 }
 

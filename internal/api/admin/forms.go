@@ -35,7 +35,7 @@ func (s *Surface) forms(c *api.Call) error {
 		return err
 	}
 	list := api.List{Name: "forms", Workspace: w.ID}
-	after, err := s.cursor.Decode(list, c.Query("start"))
+	after, err := s.cursor.Decode(list, c.Start())
 	if err != nil {
 		return err
 	}

@@ -80,13 +80,14 @@ const maxImports = 1000 // listed
 
 func (s *Surface) importRoutes() []api.Route {
 	route := func(method, path string, request, response any, h api.Handler, doc string) api.Route {
-		r := api.Route{Method: method, Path: "/admin/v1/imports" + path, Auth: api.AdminKey, Shape: api.Problem, Request: request, Response: response, Handler: h, Doc: doc}
+		r := api.Route{Method: method, Path: "/admin/v1/imports" + path, Auth: api.AdminKey, Shape: api.Problem, Request: request, Response: response, Handler: h, Doc: doc}.With(inWorkspace)
 		if request != nil {
 			r.MaxBody = maxBody
 		}
 		return r
 	}
-	part := route(http.MethodPut, "/{import_id}/parts/{part}", nil, Import{}, s.putImportPart, "Gives an import a part of its file.")
+	part := route(http.MethodPut, "/{import_id}/parts/{part}", nil, Import{}, s.putImportPart, "Gives an import a part of its file.").
+		With(api.Text("sha256", 64, "The SHA-256 of the part, in lower-case hex.").Needed())
 	part.MaxBody = imports.PartSize
 	return []api.Route{
 		route(http.MethodGet, "", nil, ImportsAnswer{}, s.listImports, "Lists imports, newest first."),

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rapport.example/internal/api/admin"
+	"rapport.example/internal/api/app"
 	"rapport.example/internal/store"
 	"rapport.example/internal/store/storetest"
 )
@@ -49,7 +50,9 @@ func TestApplyWarns(t *testing.T) {
 		}
 		call[any](s, "POST", "apply", admin.ApplyRequest{YAML: file}, 200)
 		s.Do(s.Identify("7", `{"email":"ada@example.com","plan":"pro"}`))
-		want := []admin.Warning{{Field: "segments.odd.conditions.any[1].attribute", Message: "nobody was seen with an attribute plam; did you mean plan?", Line: 5, Column: 51}}
+		want := []admin.Warning{{
+			Warning: app.Warning{Field: "segments.odd.conditions.any[1].attribute", Message: "nobody was seen with an attribute plam; did you mean plan?"}, Line: 5, Column: 51,
+		}}
 		for _, dry := range []bool{true, false} {
 			got := call[admin.ApplyAnswer](s, "POST", "apply", admin.ApplyRequest{YAML: odd, DryRun: dry}, 200)
 			if diff := cmp.Diff(want, got.Warnings); diff != "" || !got.Changed {

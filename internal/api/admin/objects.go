@@ -61,11 +61,11 @@ func (s *Surface) objectRoutes() []api.Route {
 		return api.Route{Method: http.MethodGet, Path: "/admin/v1/" + path, Auth: api.AdminKey, Shape: api.Problem, Response: response, Handler: h, Doc: doc}
 	}
 	return []api.Route{
-		get("object_types", ObjectTypesAnswer{}, s.objectTypes, "Lists the types of objects."),
-		get("objects/{type}", ObjectsAnswer{}, s.objects, "Lists the objects of a type, by id.").Paged(50, 500),
-		get("objects/{type}/{id}", Object{}, s.object, "Reads an object."),
-		get("objects/{type}/{id}/people", RelationshipsAnswer{}, s.relatedPeople, "Lists the people who are related to an object.").Paged(50, maxRelationships),
-		get("people/{person}/relationships", RelationshipsAnswer{}, s.relationships, "Lists the objects that a person is related to.").Paged(50, maxRelationships),
+		get("object_types", ObjectTypesAnswer{}, s.objectTypes, "Lists the types of objects.").With(inWorkspace),
+		get("objects/{type}", ObjectsAnswer{}, s.objects, "Lists the objects of a type, by id.").Paged(50, 500).With(inWorkspace),
+		get("objects/{type}/{id}", Object{}, s.object, "Reads an object.").With(inWorkspace),
+		get("objects/{type}/{id}/people", RelationshipsAnswer{}, s.relatedPeople, "Lists the people who are related to an object.").Paged(50, maxRelationships).With(inWorkspace),
+		get("people/{person}/relationships", RelationshipsAnswer{}, s.relationships, "Lists the objects that a person is related to.").Paged(50, maxRelationships).With(inWorkspace),
 	}
 }
 
@@ -95,7 +95,7 @@ func (s *Surface) objects(c *api.Call) error {
 		return err
 	}
 	list := api.List{Name: "objects", Workspace: w.ID, Filter: strconv.FormatInt(typ, 10)}
-	after, err := s.cursor.Decode(list, c.Query("start"))
+	after, err := s.cursor.Decode(list, c.Start())
 	if err != nil {
 		return err
 	}

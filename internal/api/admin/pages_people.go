@@ -221,7 +221,7 @@ func (p *pages) timeline(r *http.Request, f *frame, data *personData) error {
 
 // happened says an activity in words.
 func happened(a *event.Activity) happening {
-	h := happening{At: a.At, About: a.Name, Details: details(a.Data)}
+	h := happening{At: a.At, About: a.Name, Details: details(a.Shown())}
 	switch a.Type {
 	case event.Track:
 		h.Title = "Event"

@@ -56,7 +56,7 @@ type segmentData struct {
 	Counted  bool  // lines have counts
 	Now      int64 // people who meet the conditions at this moment
 	People   int64 // everybody
-	Warnings []string
+	Warnings []app.Warning
 	Sample   []*person.Document
 	Chart    *chart // nil = there is too little to draw
 }

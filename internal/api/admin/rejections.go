@@ -8,7 +8,6 @@ import (
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/event"
-	"rapport.example/internal/fault"
 	"rapport.example/internal/person"
 	"rapport.example/internal/value"
 )
@@ -62,10 +61,7 @@ func (s *Surface) rejections(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	f, err := filterOf(c)
-	if err != nil {
-		return err
-	}
+	f := filterOf(c)
 	l := api.List{Name: "rejections", Workspace: w.ID, Filter: strings.Join([]string{c.Query("kind"), c.Query("reason"), c.Query("since"), c.Query("until")}, "\x00")}
 	from, err := s.position(c, l, 0)
 	if err != nil {
@@ -90,22 +86,20 @@ func (s *Surface) rejections(c *api.Call) error {
 	return c.JSON(http.StatusOK, out)
 }
 
-func filterOf(c *api.Call) (f rejectionFilter, err error) {
-	kind, err := c.QueryOneOf("kind", "", event.FailedChange.String(), event.FailedEvent.String(), event.Rejected.String())
-	if err != nil {
-		return f, fault.Field("kind", "must be %s, %s or %s", event.FailedChange, event.FailedEvent, event.Rejected)
-	}
-	if kind != "" {
+// rejectionParams are those that select rejections.
+var rejectionParams = []api.Param{
+	api.Word("kind", "", []string{event.FailedChange.String(), event.FailedEvent.String(), event.Rejected.String()}, "Rejections of a kind."),
+	api.Text("reason", api.MostText, "Rejections whose reason has this in it, in any case."),
+	api.Number("since", 0, 1<<40, "Rejections at or after a moment, in Unix seconds."), api.Number("until", 0, 1<<40, "Rejections before a moment, in Unix seconds."),
+}
+
+func filterOf(c *api.Call) (f rejectionFilter) {
+	if kind := c.Query("kind"); kind != "" {
 		f.kind, _ = event.TypeOf(kind)
 	}
 	f.reason = strings.ToLower(c.Query("reason"))
-	const most = 1 << 40
-	if f.since, err = c.QueryInt("since", 0, 0, most); err != nil {
-		return f, err
-	}
-	f.until, err = c.QueryInt("until", 0, 0, most)
-	f.since, f.until = f.since*1000, f.until*1000
-	return f, err
+	f.since, f.until = c.QueryInt("since")*1000, c.QueryInt("until")*1000
+	return f
 }
 
 // walkRejections looks at rows from sequence from down until it has limit of those that the filter takes. next is where the

@@ -107,7 +107,7 @@ type (
 
 func (s *Surface) segmentRoutes() []api.Route {
 	get := func(path string, response any, h api.Handler, doc string) api.Route {
-		return api.Route{Method: http.MethodGet, Path: "/admin/v1/segments" + path, Auth: api.AdminKey, Shape: api.Problem, Response: response, Handler: h, Doc: doc}
+		return api.Route{Method: http.MethodGet, Path: "/admin/v1/segments" + path, Auth: api.AdminKey, Shape: api.Problem, Response: response, Handler: h, Doc: doc}.With(inWorkspace)
 	}
 	preview := get("/preview", PreviewAnswer{}, s.previewSegment, "Counts who meets a condition that is not saved, line by line.")
 	preview.Method, preview.MaxBody, preview.Request = http.MethodPost, maxBody, app.PreviewRequest{}
@@ -116,8 +116,10 @@ func (s *Surface) segmentRoutes() []api.Route {
 		preview,
 		get("/{segment}", SegmentDetail{}, s.segment, "Reads a segment: its conditions, its state, and what uses it."),
 		get("/{segment}/members", MembersAnswer{}, s.members, "Lists the people in a segment.").Paged(50, 1000),
-		get("/{segment}/counts", CountsAnswer{}, s.counts, "Tells how many people were in a segment over the last 90 days."),
-		get("/{segment}/overlap", OverlapAnswer{}, s.overlap, "Tells how many people two segments have in common."),
+		get("/{segment}/counts", CountsAnswer{}, s.counts, "Tells how many people were in a segment over the last 90 days.").With(
+			api.Text("range", mostDuration, "How far back, as in 48h or 30d; 30d unless said, at most 90d."), api.Text("step", mostDuration, "How far apart, as in 1h or 7d; 1d unless said, at least 1h.")),
+		get("/{segment}/overlap", OverlapAnswer{}, s.overlap, "Tells how many people two segments have in common.").
+			With(api.Text("with", api.MostText, "The other segment, by id or number.").Needed()),
 	}
 }
 
@@ -349,8 +351,9 @@ func (s *Surface) overlap(c *api.Call) error {
 
 // How far back counts are kept, and how many points an answer has.
 const (
-	countsKept = 90 * 24 * time.Hour
-	mostPoints = 2500
+	countsKept   = 90 * 24 * time.Hour
+	mostPoints   = 2500
+	mostDuration = 20 // characters
 )
 
 func (s *Surface) counts(c *api.Call) error {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"rapport.example/internal/api"
+	"rapport.example/internal/api/app"
 	"rapport.example/internal/definition"
 	"rapport.example/internal/fault"
 	"rapport.example/internal/ingest"
@@ -30,10 +31,11 @@ type (
 
 	// SegmentChange says what was done, or with dry_run what would be.
 	SegmentChange struct {
-		DryRun  bool           `json:"dry_run"`
-		Change  string         `json:"change"`            // create, update, delete, or none
-		Fields  []string       `json:"fields"`            // of an update: dotted paths of what differs
-		Segment *SegmentDetail `json:"segment,omitempty"` // as it is now, or would be; missing after a deletion
+		DryRun   bool           `json:"dry_run"`
+		Change   string         `json:"change"`             // create, update, delete, or none
+		Fields   []string       `json:"fields"`             // of an update: dotted paths of what differs
+		Segment  *SegmentDetail `json:"segment,omitempty"`  // as it is now, or would be; missing after a deletion
+		Warnings []app.Warning  `json:"warnings,omitempty"` // names in its conditions that nobody was seen with
 	}
 )
 
@@ -42,7 +44,8 @@ const maxSegment = 1 << 20
 
 func (s *Surface) segmentWrites() []api.Route {
 	write := func(method, path string, request any, h api.Handler, doc string) api.Route {
-		r := api.Route{Method: method, Path: "/admin/v1/segments" + path, Auth: api.AdminKey, Shape: api.Problem, Request: request, Response: SegmentChange{}, Handler: h, Doc: doc}
+		r := api.Route{Method: method, Path: "/admin/v1/segments" + path, Auth: api.AdminKey, Shape: api.Problem, Request: request, Response: SegmentChange{}, Handler: h, Doc: doc}.
+			With(inWorkspace, api.Bool("dry_run", "Tells what would change, and changes nothing."))
 		if request != nil {
 			r.MaxBody = maxSegment
 		}
@@ -165,7 +168,19 @@ func (s *Surface) put(c *api.Call, e edit, slug string, doc value.Value) error {
 	case len(plan.Change) > 0:
 		out.Change, out.Fields = "update", plan.Change[0].Fields
 	}
-	return s.saveSegment(c, e, slug, plan.Payload(), out)
+	payload := plan.Payload()
+	if len(payload.Put) > 0 {
+		seen, err := app.Seen(c.R.Context(), s.o.Store, e.w.ID)
+		if err != nil {
+			return err
+		}
+		for _, f := range seen.UnseenBy(payload.Put) {
+			w := app.WarningOf(f)
+			w.Field = strings.TrimPrefix(w.Field, definition.Segments+"."+slug+".")
+			out.Warnings = append(out.Warnings, w)
+		}
+	}
+	return s.saveSegment(c, e, slug, payload, out)
 }
 
 func (s *Surface) deleteSegment(c *api.Call) error {
@@ -185,11 +200,8 @@ func (s *Surface) deleteSegment(c *api.Call) error {
 }
 
 // saveSegment carries a change out, or with dry_run only looks whether it could be.
-func (s *Surface) saveSegment(c *api.Call, e edit, slug string, payload ingest.DefinePayload, out SegmentChange) (err error) {
-	if out.DryRun, err = c.QueryBool("dry_run"); err != nil {
-		return err
-	}
-	if !e.again {
+func (s *Surface) saveSegment(c *api.Call, e edit, slug string, payload ingest.DefinePayload, out SegmentChange) error {
+	if out.DryRun = c.QueryBool("dry_run"); !e.again {
 		if err := definition.Check(e.rows, payload); err != nil {
 			return e.refused(slug, err)
 		}

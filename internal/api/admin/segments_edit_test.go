@@ -4,7 +4,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"rapport.example/internal/api/admin"
+	"rapport.example/internal/api/app"
 	"rapport.example/internal/store"
 	"rapport.example/internal/store/storetest"
 	"rapport.example/internal/value"
@@ -31,6 +34,14 @@ func TestEditSegments(t *testing.T) {
 		got := send("PUT", "/team", `{"name":"Team","conditions":{"attribute":"seats","at_least":4}}`, 200)
 		if got.Change != "update" || strings.Join(got.Fields, " ") != "conditions.at_least name" || got.Segment.Count != 2 {
 			t.Errorf("update = %+v %+v", got, got.Segment)
+		}
+		if len(got.Warnings) != 0 {
+			t.Errorf("warnings of known names = %+v", got.Warnings)
+		}
+		odd := []app.Warning{{Field: "conditions.any[1].attribute", Message: "nobody was seen with an attribute seat; did you mean seats?"}}
+		got = send("PUT", "/team?dry_run=true", `{"conditions":{"any":[{"attribute":"seats","is":1},{"attribute":"seat","is":1}]}}`, 200)
+		if diff := cmp.Diff(odd, got.Warnings); diff != "" {
+			t.Errorf("warnings (-want +got):\n%s", diff)
 		}
 		if got := send("PUT", "/team", `{"id":"team","name":"Team","conditions":{"attribute":"seats","at_least":4}}`, 200); got.Change != "none" {
 			t.Errorf("the same again = %+v", got)
@@ -89,7 +100,7 @@ func TestSegmentPages(t *testing.T) {
 			"/segments":        {"Paying", "filled by hand", "plan is &#34;pro&#34;", "&lt;script&gt;"},
 			"/segments/paying": {"4 ", "<polyline", "in segment staff", "/people/cio_", "campaign onboarding"},
 			"/segments/staff":  {"It is filled by hand"},
-			"/segments/evil":   {"&lt;script&gt;", "nobody meets"},
+			"/segments/evil":   {"&lt;script&gt;", "nobody was seen with an attribute"},
 		} {
 			w := s.request("GET", path, "", "Cookie", cookie)
 			for _, text := range want {

@@ -9,13 +9,13 @@ import (
 
 // PreviewAnswer is what a condition comes to over everybody.
 type PreviewAnswer struct {
-	Count    int64    `json:"count"`    // people who meet it, exactly
-	People   int64    `json:"people"`   // everybody there is
-	Sentence string   `json:"sentence"` // the condition in English
-	Tree     app.Line `json:"tree"`
-	Samples  []Person `json:"samples"`  // spread evenly over those who meet it
-	Method   string   `json:"method"`   // columns: from what is kept in memory; scan: everybody's document was read
-	Warnings []string `json:"warnings"` // sentences
+	Count    int64         `json:"count"`    // people who meet it, exactly
+	People   int64         `json:"people"`   // everybody there is
+	Sentence string        `json:"sentence"` // the condition in English
+	Tree     app.Line      `json:"tree"`
+	Samples  []Person      `json:"samples"` // spread evenly over those who meet it
+	Method   string        `json:"method"`  // columns: from what is kept in memory; scan: everybody's document was read
+	Warnings []app.Warning `json:"warnings"`
 }
 
 func (s *Surface) previewSegment(c *api.Call) error {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -145,8 +144,11 @@ func TestPreview(t *testing.T) {
 		if diff := cmp.Diff(want, got.Tree); diff != "" || got.Count != 0 || got.People != 6 || len(got.Samples) != 0 {
 			t.Errorf("preview = %+v (-want +got):\n%s", got, diff)
 		}
-		if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], `nobody meets: event "login"`) {
-			t.Errorf("warnings = %q", got.Warnings)
+		nobody := []app.Warning{{
+			Field: "conditions.all[2].event", Message: `nobody meets: event "login" happened at least once (names and values are case-sensitive)`, // nobody had any event yet
+		}}
+		if diff := cmp.Diff(nobody, got.Warnings); diff != "" {
+			t.Errorf("warnings (-want +got):\n%s", diff)
 		}
 		got = ask(`{"attribute":"seats","exists":true}`, 2)
 		if got.Count != 6 || len(got.Samples) != 2 || got.Samples[0].ID == "" || got.Method != "scan" {
@@ -163,6 +165,86 @@ func TestPreview(t *testing.T) {
 			p := call[problem](s, "POST", "segments/preview", value.Value(body), 400)
 			if p.Field != field || p.Detail == "" {
 				t.Errorf("%s: %+v, want the field %s", body, p, field)
+			}
+		}
+	})
+}
+
+// TestPreviewWarns: names that nobody was seen with are warned of with what is spelled alike, and lines that nobody or everybody meets, each with
+// its place; a line that is true for some people shows that its name is right.
+func TestPreviewWarns(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
+		s := seeded(t, db)
+		s.Do(s.Event("1", "purchase", `{}`))
+		old := []ingest.Op{} // more people than names are gathered from, without a plan
+		for i := range 600 {
+			old = append(old, s.Identify(fmt.Sprint("new", i), `{"place":"Oslo"}`))
+		}
+		for _, c := range []struct {
+			conditions string
+			want       []app.Warning
+		}{
+			{`{"all":[{"attribute":"plam","is":"pro"},{"any":[{"attribute":"seats","at_least":3},{"event":"purchas"}]}]}`, []app.Warning{
+				{Field: "conditions.all[0].attribute", Message: "nobody was seen with an attribute plam; did you mean plan?"},
+				{Field: "conditions.all[1].any[1].event", Message: `no event "purchas" was seen; did you mean purchase?`},
+			}},
+			{`{"none":[{"attribute":"plam","is_not":"pro"},{"event":"purchase","type":"page"},{"event":"purchas","not_performed":true,"within":"30d"}]}`, []app.Warning{
+				{Field: "conditions.none[0].attribute", Message: "nobody was seen with an attribute plam; did you mean plan?"},
+				{Field: "conditions.none[1].event", Message: `no page "purchase" was seen; did you mean the event of this name?`},
+				{Field: "conditions.none[2].event", Message: `no event "purchas" was seen; did you mean purchase?`},
+			}},
+			{`{"all":[{"attribute":"plan","is":"Pro"},{"attribute":"email","exists":true},{"attribute":"plan","is":"pro"},{"device":true}]}`, []app.Warning{
+				{Field: "conditions.all[0].attribute", Message: `nobody meets: plan is "Pro" (names and values are case-sensitive)`},
+				{Field: "conditions.all[1].attribute", Message: "everybody meets: email is set"},
+				{Field: "conditions.all[3].device", Message: "nobody meets: has a device (names and values are case-sensitive)"},
+			}},
+		} {
+			got := call[admin.PreviewAnswer](s, "POST", "segments/preview", app.PreviewRequest{Conditions: value.Value(c.conditions)}, 200)
+			if diff := cmp.Diff(c.want, got.Warnings); diff != "" {
+				t.Errorf("%s: warnings (-want +got):\n%s", c.conditions, diff)
+			}
+		}
+		s.Do(old...)
+		got := call[admin.PreviewAnswer](s, "POST", "segments/preview", app.PreviewRequest{Conditions: value.Value(`{"all":[{"attribute":"plan","is":"pro"},{"attribute":"seatz","is":1}]}`)}, 200)
+		want := []app.Warning{{Field: "conditions.all[1].attribute", Message: "nobody was seen with an attribute seatz"}} // nor with seats, of the newest
+		if diff := cmp.Diff(want, got.Warnings); diff != "" || got.Tree.Parts[0].Count == nil || *got.Tree.Parts[0].Count != 4 {
+			t.Errorf("of names that only old people have %+v (-want +got):\n%s", got, diff)
+		}
+	})
+}
+
+const welcomeFile = `schema: 1
+workspace: acme
+senders: [{id: hello, email: hello@acme.example}]
+campaigns:
+  - id: welcome
+    state: running
+    trigger: {event: signed_up}
+    workflow: [{id: hi, email: {from: hello, to: "{{customer.email}}", subject: Hi, body: <p>Hi</p>}}]
+`
+
+// TestPreviewOfCampaign: a condition on the messages of a campaign is counted from history, and one that is not there is named with its place.
+func TestPreviewOfCampaign(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
+		s := newServer(t, db, nil)
+		call[any](s, "POST", "apply", admin.ApplyRequest{YAML: welcomeFile}, 200)
+		s.Do(s.Identify("1", `{"email":"a@example.com"}`), s.Identify("2", `{"email":"b@example.com"}`), s.Identify("3", `{}`))
+		s.Do(s.Event("1", "signed_up", `{}`), s.Event("2", "signed_up", `{}`))
+		s.Sent(2)
+		ask := func(campaign string) value.Value {
+			return value.Value(`{"conditions":{"all":[{"attribute":"id","is_not":"2"},{"message":"sent","campaign":"` + campaign + `","action":"hi"}]}}`)
+		}
+		got := call[admin.PreviewAnswer](s, "POST", "segments/preview", ask("welcome"), 200)
+		if parts := got.Tree.Parts; got.Count != 1 || got.People != 3 || len(got.Samples) != 1 || got.Samples[0].ID != "1" || *parts[1].Count != 2 || *parts[1].Alone != 1 {
+			t.Errorf("preview = %+v", got)
+		}
+		for campaign, detail := range map[string]string{"welcom": "there is no campaign welcom, did you mean welcome?", "x": "there is no campaign x"} {
+			if p := call[problem](s, "POST", "segments/preview", ask(campaign), 400); p.Field != "conditions.all[1].campaign" || p.Detail != p.Field+": "+detail {
+				t.Errorf("%s: %+v", campaign, p)
 			}
 		}
 	})

@@ -60,8 +60,6 @@ type People interface {
 	// Rejections lists up to limit activities that say what was accepted and not applied, newest first, from sequence from
 	// down; 0 is the newest.
 	Rejections(ctx context.Context, workspace, from int64, limit int) ([]event.Activity, error)
-	// NewestPeople lists up to limit people with ordinals up to and including from, the newest first; from 0 is the newest.
-	NewestPeople(ctx context.Context, workspace int64, from uint32, limit int) ([]*person.Document, error)
 	// Decisions walks a person's decisions from sequence from, the newest of which is Document.LastDecision; campaign 0 is
 	// all. next is the from of the following page, 0 at the end; a page may be short while next is not 0.
 	Decisions(ctx context.Context, workspace, from, campaign int64, limit int) (page []engine.Decision, next int64, err error)

@@ -115,7 +115,7 @@ func (s *Surface) campaign(c *api.Call, ws int64) (int64, error) {
 
 // position reads the start parameter; first where it is missing.
 func (s *Surface) position(c *api.Call, l api.List, first int64) (int64, error) {
-	pos, err := s.cursor.Decode(l, c.Query("start"))
+	pos, err := s.cursor.Decode(l, c.Start())
 	if err != nil || pos == "" {
 		return first, err
 	}

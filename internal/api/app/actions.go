@@ -91,7 +91,7 @@ func (s *surface) actionRoutes() []api.Route {
 	routes := []api.Route{
 		s.get("/v1/broadcasts", BroadcastsAnswer{}, s.listBroadcasts, "Lists broadcasts."),
 		s.get("/v1/broadcasts/{broadcast_id}", BroadcastAnswer{}, s.getBroadcast, "Reads a broadcast."),
-		s.get("/v1/broadcasts/{broadcast_id}/messages", MessagesAnswer{}, s.messagesOfBroadcast, "Lists a broadcast's deliveries, newest first.").Paged(defMessages, maxMessages),
+		s.get("/v1/broadcasts/{broadcast_id}/messages", MessagesAnswer{}, s.messagesOfBroadcast, "Lists a broadcast's deliveries, newest first.").Paged(defMessages, maxMessages).With(messageParams...),
 	}
 	for _, k := range []owner{{"campaigns", "campaign", false}, {"broadcasts", "broadcast", true}} {
 		path := "/v1/" + k.path + "/{" + k.name + "_id}/actions"

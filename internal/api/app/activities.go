@@ -101,7 +101,7 @@ func (s *surface) timeline(c *api.Call, d *person.Document) error {
 func activity(a *event.Activity, d *person.Document, asked string, hide sight) Activity {
 	out := Activity{
 		ID: strconv.FormatInt(a.Seq, 10), Type: typeWord(a), Timestamp: a.At / 1000, Identifiers: identifiers(d),
-		AnonymousID: a.Anonymous, Name: a.Name, Data: hide.data(a.Data),
+		AnonymousID: a.Anonymous, Name: a.Name, Data: hide.data(a.Shown()),
 	}
 	out.CustomerID = out.Identifiers.ID
 	switch a.Type {

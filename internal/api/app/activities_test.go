@@ -141,6 +141,39 @@ func TestActivitiesByType(t *testing.T) {
 	})
 }
 
+// TestRepeatedReports: a report that comes again is an activity like the first, and counts once for conditions; what an event's data say
+// of themselves is theirs.
+func TestRepeatedReports(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
+		w, s := live(t, db)
+		w.Do(w.Identify("ada", `{"email":"ada@example.com"}`), w.Event("ada", "signed_up", `{"repeated":true}`))
+		sent := call[app.SendAnswer](t, s, "POST", "/v1/send/email",
+			`{"identifiers":{"id":"ada"},"to":"ada@example.com","from":"a@example.com","subject":"s","body":"b"}`, 200)
+		w.Sent(1)
+		for range 2 {
+			w.Do(w.Op(ingest.Metric, ingest.MetricPayload{Public: sent.DeliveryID, Metric: "delivered"}))
+		}
+		report := fmt.Sprintf(`{"delivery_id":%q}`, sent.DeliveryID)
+		for _, path := range []string{"/v1/activities", "/v1/customers/ada/activities"} {
+			for typ, want := range map[string][]string{"delivered_email": {report, report}, "event": {`{"repeated":true}`}} {
+				var got []string
+				for _, a := range call[app.ActivitiesAnswer](t, s, "GET", path+"?type="+typ, "", 200).Activities {
+					got = append(got, string(a.Data))
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%s of %s (-want +got):\n%s", typ, path, diff)
+				}
+			}
+		}
+		got := call[app.PreviewAnswer](t, s, "POST", "/v1/segments/preview", `{"conditions":{"message":"delivered","exactly":1}}`, 200)
+		if got.Count != 1 {
+			t.Errorf("%d people had one message delivered, want 1: %+v", got.Count, got)
+		}
+	})
+}
+
 // TestActivitiesOfDeletedPeople lists what is left of people who were deleted where deleted asks for it, which names nobody.
 func TestActivitiesOfDeletedPeople(t *testing.T) {
 	t.Parallel()

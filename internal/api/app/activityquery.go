@@ -8,6 +8,7 @@ import (
 	"rapport.example/internal/api"
 	"rapport.example/internal/event"
 	"rapport.example/internal/fault"
+	"rapport.example/internal/person"
 )
 
 // ActivityQuery selects activities. Fields that are empty select nothing away.
@@ -72,14 +73,17 @@ var objectTypes = map[string]struct {
 	"_o:failed_attribute_change": {}, "_r:attribute_change": {}, "_r:failed_attribute_change": {},
 }
 
+// activityParams are those that select activities.
+var activityParams = []api.Param{
+	api.Text("type", 100, "The type of activity, such as event, page, attribute_change or opened_email."),
+	api.Text("name", max(event.MaxName, person.MaxAttributeName), "The name of an event, page, screen or form, or of an attribute that changed."),
+	api.Bool("deleted", "Lists what is left of deleted people, too."),
+}
+
 // activityQuery reads type, name and deleted. none says that there cannot be such activities. An activity of a deleted person
 // is listed if deleted asks for it, or the type does.
 func (s *surface) activityQuery(c *api.Call, list, person string) (q ActivityQuery, p page, none bool, err error) {
-	word, name := c.Query("type"), c.Query("name")
-	deleted, err := c.QueryBool("deleted")
-	if err != nil {
-		return q, p, false, err
-	}
+	word, name, deleted := c.Query("type"), c.Query("name"), c.QueryBool("deleted")
 	if p, err = s.page(c, list, word, name, person, strconv.FormatBool(deleted)); err != nil {
 		return q, p, false, err
 	}

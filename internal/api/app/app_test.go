@@ -250,6 +250,40 @@ func TestSegmentLife(t *testing.T) {
 	})
 }
 
+// TestPreview: a condition on a campaign's messages is counted from history; warnings and errors have the place within the conditions.
+func TestPreview(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Helper()
+		w, s := live(t, db)
+		w.Define(`schema: 1
+workspace: acme
+senders: [{id: hello, email: hello@acme.example}]
+campaigns:
+  - id: welcome
+    state: running
+    trigger: {event: signed_up}
+    workflow: [{id: hi, email: {from: hello, to: "{{customer.email}}", subject: Hi, body: <p>Hi</p>}}]
+`)
+		w.Do(w.Identify("1", `{"email":"a@example.com"}`), w.Identify("2", `{"email":"b@example.com"}`), w.Event("1", "signed_up", `{}`))
+		w.Sent(1)
+		const ask = `{"conditions":{"any":[{"message":"sent","campaign":%q},{"event":"signed_upp"}]}}`
+		got := call[app.PreviewAnswer](t, s, "POST", "/v1/segments/preview", fmt.Sprintf(ask, "welcome"), 200)
+		if got.Count != 1 || got.People != 2 || len(got.Identifiers) != 1 || *got.Identifiers[0].ID != "1" || *got.Tree.Parts[0].Count != 1 {
+			t.Errorf("preview = %+v", got)
+		}
+		want := []app.Warning{{Field: "conditions.any[1].event", Message: `no event "signed_upp" was seen; did you mean signed_up?`}}
+		if diff := cmp.Diff(want, got.Warnings); diff != "" {
+			t.Errorf("warnings (-want +got):\n%s", diff)
+		}
+		type detail struct{ Detail string }
+		refused := call[struct{ Errors []detail }](t, s, "POST", "/v1/segments/preview", fmt.Sprintf(ask, "welcom"), 400)
+		if diff := cmp.Diff([]detail{{"conditions.any[0].campaign: there is no campaign welcom, did you mean welcome?"}}, refused.Errors); diff != "" {
+			t.Errorf("an unknown campaign (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // TestSendBecomesDelivery holds the answered delivery id to that of the row that the engine makes.
 func TestSendBecomesDelivery(t *testing.T) {
 	t.Parallel()

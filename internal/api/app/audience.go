@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/audience"
@@ -15,6 +14,7 @@ import (
 // Audiences are the reads that answer conditions, for one person and for everybody.
 type Audiences interface {
 	audience.Source
+	Names
 	// DefinitionSets are the definitions by which memberships answer, and those that are being built.
 	DefinitionSets(ctx context.Context, workspace int64) (live, next *definition.Set, err error)
 }
@@ -37,7 +37,7 @@ type Audience struct {
 	Tree     *segment.Node
 	Answer   *audience.Answer
 	Lines    Line
-	Warnings []string // sentences; never nil
+	Warnings []Warning // never nil
 }
 
 // maxSamples bounds how many people a preview names.
@@ -59,7 +59,7 @@ func Preview(ctx context.Context, store Audiences, ask Asker, workspace int64, d
 	if err != nil {
 		return nil, err
 	}
-	out := &Audience{Warnings: []string{}}
+	out := &Audience{Warnings: []Warning{}}
 	if out.Tree, err = Condition(doc, path, next); err != nil {
 		return nil, err
 	}
@@ -67,12 +67,9 @@ func Preview(ctx context.Context, store Audiences, ask Asker, workspace int64, d
 		return nil, err
 	}
 	out.Lines, _ = lines(out.Tree, out.Answer.Lines, false)
-	for _, slug := range out.Tree.Mentions().Segments {
-		if seg := next.SegmentBySlug(slug); seg.Building {
-			out.warn("segment %s is being built: its membership of before is what counts until that is done", slug)
-		}
+	if err := out.warn(ctx, store, workspace, next); err != nil {
+		return nil, err
 	}
-	out.notice(&out.Lines)
 	return out, nil
 }
 
@@ -98,24 +95,6 @@ func lines(n *segment.Node, counts []audience.Line, outer bool) (Line, []audienc
 func Lines(n *segment.Node) Line {
 	out, _ := lines(n, nil, false)
 	return out
-}
-
-func (a *Audience) warn(format string, args ...any) {
-	a.Warnings = append(a.Warnings, fmt.Sprintf(format, args...))
-}
-
-// notice warns of single lines that say nothing: mostly slips of the pen.
-func (a *Audience) notice(l *Line) {
-	for i := range l.Parts {
-		a.notice(&l.Parts[i])
-	}
-	switch {
-	case len(l.Parts) > 0 || l.Count == nil || a.Answer.People == 0:
-	case *l.Count == 0:
-		a.warn("nobody meets: %s (names and values are case-sensitive)", l.Condition)
-	case *l.Count == a.Answer.People:
-		a.warn("everybody meets: %s", l.Condition)
-	}
 }
 
 // Method says how the condition was answered: "columns" from what is kept in memory, "scan" by reading everybody's document.

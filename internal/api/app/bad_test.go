@@ -146,6 +146,9 @@ func moveTo(c *engine.Changes, id int64) {
 	all := reflect.ValueOf(c).Elem()
 	for i := range all.NumField() {
 		list := all.Field(i)
+		if list.Kind() != reflect.Slice {
+			continue
+		}
 		kept := reflect.MakeSlice(list.Type(), 0, list.Len())
 		for j := range list.Len() {
 			field := reflect.Indirect(list.Index(j)).FieldByName("Workspace")

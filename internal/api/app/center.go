@@ -15,7 +15,7 @@ type CenterAnswer struct {
 
 // centerRoute is a read by its method alone: whoever has the link may write what the person wants, so it takes the scope of that.
 func (s *surface) centerRoute() api.Route {
-	r := s.get("/v1/subscription_center/{customer_id}/token", CenterAnswer{}, s.center, "Makes a link to the page where a person chooses topics.")
+	r := s.get("/v1/subscription_center/{customer_id}/token", CenterAnswer{}, s.center, "Makes a link to the page where a person chooses topics.").With(api.IDType)
 	r.Scope, r.Agent = workspace.WriteScope, workspace.WriteLive
 	return r
 }

@@ -46,8 +46,6 @@ type DataIndex interface {
 	Describe(ctx context.Context, workspace int64, kind string, list []Description, most int64) (total int64, err error)
 	// Private lists the names of a kind that are sensitive: mostDescribed at most.
 	Private(ctx context.Context, workspace int64, kind string) ([]string, error)
-	// Described lists the descriptions of a kind by name, up to limit behind one.
-	Described(ctx context.Context, workspace int64, kind, after string, limit int) ([]Description, error)
 }
 
 // The bounds of the data index.

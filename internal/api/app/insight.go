@@ -20,7 +20,7 @@ type (
 		Tree        Line          `json:"tree"`
 		Identifiers []Identifiers `json:"identifiers"` // some of those who meet it, spread evenly
 		Method      string        `json:"method"`      // columns or scan
-		Warnings    []string      `json:"warnings"`    // sentences
+		Warnings    []Warning     `json:"warnings"`
 	}
 
 	// MembershipAnswer tells whether a person is in a segment, and why. Times are Unix seconds of the workspace's clock.
@@ -45,7 +45,7 @@ type (
 )
 
 func (s *surface) insightRoutes() []api.Route {
-	explain := s.get("/v1/customers/{customer_id}/segments/{segment_id}", MembershipAnswer{}, s.membership, "Tells whether a person is in a segment, and why, line by line.")
+	explain := s.get("/v1/customers/{customer_id}/segments/{segment_id}", MembershipAnswer{}, s.membership, "Tells whether a person is in a segment, and why, line by line.").With(api.IDType)
 	explain.Own = true
 	return []api.Route{
 		{

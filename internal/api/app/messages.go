@@ -3,6 +3,7 @@ package app
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/definition"
@@ -16,12 +17,14 @@ func (s *surface) others() []api.Route {
 	return []api.Route{
 		s.get("/v1/campaigns", CampaignsAnswer{}, s.listCampaigns, "Lists campaigns."),
 		s.get("/v1/campaigns/{campaign_id}", CampaignAnswer{}, s.getCampaign, "Reads a campaign."),
-		s.get("/v1/campaigns/{campaign_id}/messages", MessagesAnswer{}, s.messagesOfCampaign, "Lists a campaign's messages, newest first.").Paged(defMessages, maxMessages),
-		s.get("/v1/messages", MessagesAnswer{}, s.listMessages, "Lists messages, newest first.").Paged(defMessages, maxMessages),
-		s.get("/v1/messages/{message_id}", MessageAnswer{}, s.getMessage, "Reads a message."),
-		s.get("/v1/transactional/{transactional_id}/messages", MessagesAnswer{}, s.messagesOfTransactional, "Lists a transactional message's deliveries, newest first.").Paged(defMessages, maxMessages),
+		s.get("/v1/campaigns/{campaign_id}/messages", MessagesAnswer{}, s.messagesOfCampaign, "Lists a campaign's messages, newest first.").Paged(defMessages, maxMessages).With(messageParams...),
+		s.get("/v1/messages", MessagesAnswer{}, s.listMessages, "Lists messages, newest first.").Paged(defMessages, maxMessages).With(messageParams...),
+		s.get("/v1/messages/{message_id}", MessageAnswer{}, s.getMessage, "Reads a message.").With(trackedResponses),
+		s.get("/v1/transactional/{transactional_id}/messages", MessagesAnswer{}, s.messagesOfTransactional, "Lists a transactional message's deliveries, newest first.").Paged(defMessages, maxMessages).
+			With(messageParams...).With(api.Word("state", "", []string{"failed", "sent", "drafted", "attempted"}, "Messages to which this happened.")),
 		s.archivedRoute(),
-		s.get("/v1/activities", ActivitiesAnswer{}, s.listActivities, "Lists activities, newest first.").Paged(defActivities, maxActivities),
+		s.get("/v1/activities", ActivitiesAnswer{}, s.listActivities, "Lists activities, newest first.").Paged(defActivities, maxActivities).
+			With(activityParams...).With(api.Text("customer_id", api.MostText, "Activities of a person, by what id_type says."), api.IDType),
 		s.get("/v1/workspaces", WorkspacesAnswer{}, s.workspaces, "Reads the workspace of the key."),
 	}
 }
@@ -46,11 +49,7 @@ func (s *surface) messagesOfTransactional(c *api.Call) error {
 		return err
 	}
 	q := DeliveryQuery{Transactional: row.ID}
-	if c.Query("state") != "" {
-		state, err := c.QueryOneOf("state", "failed", "sent", "drafted", "attempted")
-		if err != nil {
-			return err
-		}
+	if state := c.Query("state"); state != "" {
 		q.Metrics = []string{state} // the states that there are to ask for are what metrics tell
 	}
 	return s.messages(c, "transactional_messages", nil, q)
@@ -67,21 +66,15 @@ func (s *surface) messagesOf(c *api.Call) error {
 // messages lists the deliveries that q selects and the request's parameters besides; d is the person that they are of, or nil.
 func (s *surface) messages(c *api.Call, name string, d *person.Document, q DeliveryQuery) error {
 	filter := []string{strconv.FormatInt(q.Campaign, 10), strconv.FormatInt(q.Transactional, 10), strconv.FormatInt(int64(q.Person), 10)}
-	none, err := messageFilter(c, &q)
-	if err != nil {
-		return err
-	}
+	state := strings.Join(q.Metrics, "")
+	none := messageFilter(c, &q)
 	if err := s.period(c, &q); err != nil {
 		return err
 	}
-	responses, err := c.QueryBool("get_tracked_responses")
-	if err != nil {
-		return err
-	}
-	for _, param := range [...]string{"campaign_id", "action_id", "newsletter_id", "metric", "type", "drafts", "start_ts", "end_ts", "state"} {
+	for _, param := range [...]string{"campaign_id", "action_id", "newsletter_id", "metric", "type", "drafts", "start_ts", "end_ts"} {
 		filter = append(filter, c.Query(param))
 	}
-	p, err := s.page(c, name, filter...)
+	p, err := s.page(c, name, append(filter, state)...)
 	if err != nil {
 		return err
 	}
@@ -102,7 +95,7 @@ func (s *surface) messages(c *api.Call, name string, d *person.Document, q Deliv
 		return err
 	}
 	for i := range list {
-		out.Messages = append(out.Messages, describe(&list[i], docs[list[i].Person], responses))
+		out.Messages = append(out.Messages, describe(&list[i], docs[list[i].Person], c.QueryBool(trackedResponses.Name)))
 	}
 	out.Next = s.next(p, next)
 	return c.JSON(http.StatusOK, out)
@@ -134,15 +127,11 @@ func (s *surface) getMessage(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	responses, err := c.QueryBool("get_tracked_responses")
-	if err != nil {
-		return err
-	}
 	docs, err := s.documents(c.R.Context(), c.Workspace, []uint32{d.Person})
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, MessageAnswer{describe(d, docs[d.Person], responses)})
+	return c.JSON(http.StatusOK, MessageAnswer{describe(d, docs[d.Person], c.QueryBool(trackedResponses.Name))})
 }
 
 func describe(d *delivery.Delivery, who *person.Document, responses bool) Message {

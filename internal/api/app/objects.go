@@ -117,16 +117,19 @@ const (
 	maxOwnRelationships = 100
 )
 
+// objectIDType says what an object is named by.
+var objectIDType = api.Word("id_type", "object_id", []string{"object_id", "cio_object_id"}, "What the object is named by.")
+
 func (s *surface) objectRoutes() []api.Route {
 	return []api.Route{
-		s.get("/v1/customers/{customer_id}/relationships", PersonRelationshipsAnswer{}, s.relationshipsOf, "Lists the objects that a person is related to.").Paged(defObjects, maxOwnRelationships),
+		s.get("/v1/customers/{customer_id}/relationships", PersonRelationshipsAnswer{}, s.relationshipsOf, "Lists the objects that a person is related to.").Paged(defObjects, maxOwnRelationships).With(api.IDType),
 		s.get("/v1/object_types", ObjectTypesAnswer{}, s.objectTypes, "Lists the types of objects."),
 		{
 			Method: http.MethodPost, Path: "/v1/objects", Auth: api.AppKey, Agent: workspace.Read, Scope: workspace.Read, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: MaxPeople,
 			Request: ObjectsRequest{}, Response: ObjectsAnswer{}, Page: api.Page{Usual: defObjects, Most: maxObjects}, Handler: s.fresh(s.searchObjects), Doc: "Finds objects of a type by attributes.",
 		},
-		s.get("/v1/objects/{type_id}/{object_id}/attributes", ObjectAnswer{}, s.objectAttributes, "Reads an object's attributes."),
-		s.get("/v1/objects/{type_id}/{object_id}/relationships", ObjectRelationshipsAnswer{}, s.relatedPeople, "Lists the people who are related to an object.").Paged(defObjects, maxObjects),
+		s.get("/v1/objects/{type_id}/{object_id}/attributes", ObjectAnswer{}, s.objectAttributes, "Reads an object's attributes.").With(objectIDType),
+		s.get("/v1/objects/{type_id}/{object_id}/relationships", ObjectRelationshipsAnswer{}, s.relatedPeople, "Lists the people who are related to an object.").Paged(defObjects, maxObjects).With(objectIDType),
 	}
 }
 
@@ -166,7 +169,7 @@ func (s *surface) searchObjects(c *api.Call) error {
 		return err
 	}
 	list := api.List{Name: "objects", Workspace: c.Workspace, Filter: fmt.Sprintf("%d\x00%s", typ, f.JSON())}
-	after, err := s.cursor.Decode(list, c.Query("start"))
+	after, err := s.cursor.Decode(list, c.Start())
 	if err != nil {
 		return err
 	}
@@ -193,16 +196,12 @@ func (s *surface) object(c *api.Call) (*object.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	word, err := c.QueryOneOf("id_type", "object_id", "cio_object_id")
-	if err != nil {
-		return nil, err
-	}
 	id := c.Param("object_id")
 	if strings.TrimSpace(id) == "" || len(id) > object.MaxID || !utf8.ValidString(id) || strings.ContainsRune(id, 0) {
 		return nil, fault.Field("object_id", "is not an identifier: empty, longer than %d bytes, or not plain UTF-8", object.MaxID)
 	}
 	k := object.Key{Type: typ, ID: id}
-	if word == "cio_object_id" {
+	if c.Query(objectIDType.Name) == "cio_object_id" {
 		k = object.Key{CIO: id}
 	}
 	o, err := s.o.Store.FindObject(c.R.Context(), c.Workspace, k)

@@ -70,11 +70,12 @@ const (
 func (s *surface) optoutRoutes() []api.Route {
 	const path = "/v1/customers/{customer_id}/optouts"
 	return []api.Route{
-		s.get("/v1/optouts", AllOptoutsAnswer{}, s.listOptouts, "Lists people with opt-outs.").Paged(defOptouts, maxOptouts),
-		s.get(path, OptoutsAnswer{}, s.optoutsOf, "Lists a person's opt-outs."),
+		s.get("/v1/optouts", AllOptoutsAnswer{}, s.listOptouts, "Lists people with opt-outs.").Paged(defOptouts, maxOptouts).With(api.Text("from", api.MostText, "Opt-outs of a sender alone.")),
+		s.get(path, OptoutsAnswer{}, s.optoutsOf, "Lists a person's opt-outs.").With(api.IDType),
 		{
 			Method: http.MethodPut, Path: path, Auth: api.AppKey, Agent: workspace.WriteLive, Limit: api.LimitApp, Shape: api.AppErrors, MaxBody: 64 << 10,
 			Request: OptoutsRequest{}, Handler: s.fresh(s.putOptouts), Doc: "Changes a person's opt-outs.",
+			Query: []api.Param{api.IDType},
 		},
 	}
 }

@@ -22,9 +22,9 @@ func (s *surface) page(c *api.Call, name string, filter ...string) (page, error)
 		return page{}, err
 	}
 	p := page{list: api.List{Name: name, Workspace: c.Workspace, Filter: strings.Join(filter, "\x00")}, limit: limit}
-	start := c.Query("start")
+	start := c.Start()
 	if start == "" {
-		start = c.Query("next") // as a connector in use sends it back: it would read the first page for ever
+		start = c.R.URL.Query().Get("next") // as a connector in use sends it back: it would read the first page for ever
 	}
 	pos, err := s.cursor.Decode(p.list, start)
 	if err != nil || pos == "" {

@@ -15,20 +15,20 @@ import (
 )
 
 func (s *surface) people() []api.Route {
-	attributes := s.get("/v1/customers/{customer_id}/attributes", CustomerAnswer{}, s.attributes, "Reads a person's attributes and devices.")
+	attributes := s.get("/v1/customers/{customer_id}/attributes", CustomerAnswer{}, s.attributes, "Reads a person's attributes and devices.").With(api.IDType)
 	if s.o.FreshFor != nil {
 		attributes.Handler = s.attributes // which waits itself
 	}
 	return []api.Route{
-		s.get("/v1/customers", SearchAnswer{}, s.search, "Finds people by email."),
+		s.get("/v1/customers", SearchAnswer{}, s.search, "Finds people by email.").With(api.Text("email", api.MostText, "The address to look for.").Needed()),
 		{
 			Method: http.MethodPost, Path: "/v1/customers/attributes", Auth: api.AppKey, Agent: workspace.Read, Limit: api.LimitApp, Shape: api.AppErrors,
-			MaxBody: MaxPeople, Request: CustomersRequest{}, Response: CustomersAnswer{}, Handler: s.fresh(s.several), Doc: "Reads the attributes of up to 100 people.",
+			MaxBody: MaxPeople, Request: CustomersRequest{}, Response: CustomersAnswer{}, Handler: s.fresh(s.several), Doc: "Reads the attributes of up to 100 people.", Query: []api.Param{api.IDType},
 		},
 		attributes,
-		s.get("/v1/customers/{customer_id}/segments", PersonSegmentsAnswer{}, s.segmentsOf, "Lists the segments that a person is in."),
-		s.get("/v1/customers/{customer_id}/activities", ActivitiesAnswer{}, s.activitiesOf, "Lists a person's activities, newest first.").Paged(defActivities, maxActivities),
-		s.get("/v1/customers/{customer_id}/messages", MessagesAnswer{}, s.messagesOf, "Lists a person's messages, newest first.").Paged(defMessages, maxMessages),
+		s.get("/v1/customers/{customer_id}/segments", PersonSegmentsAnswer{}, s.segmentsOf, "Lists the segments that a person is in.").With(api.IDType),
+		s.get("/v1/customers/{customer_id}/activities", ActivitiesAnswer{}, s.activitiesOf, "Lists a person's activities, newest first.").Paged(defActivities, maxActivities).With(api.IDType).With(activityParams...),
+		s.get("/v1/customers/{customer_id}/messages", MessagesAnswer{}, s.messagesOf, "Lists a person's messages, newest first.").Paged(defMessages, maxMessages).With(api.IDType).With(messageParams...),
 	}
 }
 
@@ -52,12 +52,8 @@ func (s *surface) search(c *api.Call) error {
 
 // identify reads an identifier of the type that the query's id_type says.
 func (s *surface) identify(c *api.Call, field, key string) (person.Identifier, error) {
-	word, err := c.QueryOneOf("id_type", api.PersonIDs...)
-	if err != nil {
-		return person.Identifier{}, err
-	}
 	by := person.Identifier{Type: person.ByID, Value: key}
-	switch word {
+	switch c.Query(api.IDType.Name) {
 	case "email":
 		by.Type = person.ByEmail
 	case "cio_id":
@@ -65,7 +61,8 @@ func (s *surface) identify(c *api.Call, field, key string) (person.Identifier, e
 	case "phone":
 		return s.byPhone(c, field, key)
 	}
-	if by, err = person.Check(by); err != nil {
+	by, err := person.Check(by)
+	if err != nil {
 		return by, fault.Field(field, "is not an identifier: empty, longer than %d bytes, or not plain UTF-8", person.MaxID)
 	}
 	return by, nil

@@ -42,7 +42,8 @@ const defSenders, maxSenders = 50, 1000
 
 func (s *surface) senderRoutes() []api.Route {
 	return []api.Route{
-		s.get("/v1/sender_identities", SendersAnswer{}, s.listSenders, "Lists senders.").Paged(defSenders, maxSenders),
+		s.get("/v1/sender_identities", SendersAnswer{}, s.listSenders, "Lists senders.").Paged(defSenders, maxSenders).
+			With(api.Word("sort", "asc", []string{"asc", "desc"}, "The order, by id."), api.Bool("hidden", "Lists the hidden ones alone, of which there are none.")),
 		s.get("/v1/sender_identities/{sender_id}", SenderAnswer{}, s.getSender, "Reads a sender."),
 		s.get("/v1/sender_identities/{sender_id}/used_by", UsedBy{}, s.senderUsedBy, "Lists the campaigns that mail comes from a sender in."),
 	}
@@ -64,19 +65,12 @@ func sender(r *definition.Row) Sender {
 
 // listSenders pages by id, upwards, or downwards with sort=desc.
 func (s *surface) listSenders(c *api.Call) error {
-	sort, err := c.QueryOneOf("sort", "asc", "desc")
-	if err != nil {
-		return err
-	}
+	sort := c.Query("sort")
 	p, err := s.page(c, "senders", sort)
 	if err != nil {
 		return err
 	}
-	hidden, err := c.QueryBool("hidden")
-	if err != nil {
-		return err
-	}
-	if hidden { // the hidden ones alone, of which there are none here
+	if c.QueryBool("hidden") { // the hidden ones alone, of which there are none here
 		return c.JSON(http.StatusOK, SendersAnswer{Senders: []Sender{}})
 	}
 	rows, err := s.o.Store.CurrentDefinitions(c.R.Context(), c.Workspace, definition.Senders)
@@ -180,7 +174,8 @@ type (
 )
 
 func (s *surface) topicRoutes() []api.Route {
-	preferences := s.get("/v1/customers/{customer_id}/subscription_preferences", PreferencesAnswer{}, s.preferences, "Reads what a person subscribed to.")
+	preferences := s.get("/v1/customers/{customer_id}/subscription_preferences", PreferencesAnswer{}, s.preferences, "Reads what a person subscribed to.").
+		With(api.IDType, api.Text("language", 100, "The language of the topics' names, such as de or pt-BR; without it, that of Accept-Language."))
 	preferences.Shape = api.MetaErrors // app-api.md §1
 	return []api.Route{
 		preferences,

@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -92,54 +93,75 @@ func errorSchema(name string) object {
 	return object{"anyOf": []any{meta, metas, item}}
 }
 
-// abouts says what parameters are that many operations have.
+// abouts says what parameters of paths and of pages are.
 var abouts = map[string]string{
 	"limit": "The most entries of a page; larger numbers are cut to the most that there is.", "start": "Where the page begins: next of the page before; without it the first.",
-	"id_type": "What the person is named by.", "workspace": "A workspace by id or name; without it the first.",
-	"email": "The address to look for.", "type": "The kind to keep.", "customer_id": "A person, by what id_type says.", "identifier": "A person's id, email, or cio_id as cio_….",
+	"customer_id": "A person, by what id_type says.", "identifier": "A person's id, email, or cio_id as cio_….",
 }
 
-// parameters are those of the path, the bounds of a list's page, those of the query that the example shows, and the key of a write.
+// parameters are those of the path, those that the route declares of the query, the bounds of a list's page, and the key of a write.
 func parameters(r *api.Route, e Example) []any {
 	out := []any{}
-	add := func(name, in string, schema object, example any) {
-		p := object{"name": name, "in": in, "required": in == "path", "schema": schema, "example": example}
+	for i, name := range e.names {
+		p := object{"name": name, "in": "path", "required": true, "schema": object{"type": "string", "maxLength": api.MostText}, "example": e.values[i]}
+		if n, err := strconv.ParseInt(e.values[i], 10, 64); err == nil && strings.HasSuffix(name, "_id") && name != "customer_id" && name != "object_id" {
+			p["schema"], p["example"] = object{"type": "integer", "minimum": 1}, n
+		}
 		if about := abouts[name]; about != "" {
 			p["description"] = about
 		}
 		out = append(out, p)
 	}
-	of := func(name, in, example string) {
-		n, err := strconv.ParseInt(example, 10, 64)
-		switch {
-		case err == nil && in == "path" && strings.HasSuffix(name, "_id") && name != "customer_id" && name != "object_id":
-			add(name, in, object{"type": "integer", "minimum": 1}, n)
-		case name == "id_type":
-			add(name, in, object{"type": "string", "enum": api.PersonIDs, "default": api.PersonIDs[0]}, example)
-		default:
-			add(name, in, object{"type": "string", "maxLength": 1000}, example)
+	for i := range r.Query {
+		q := &r.Query[i]
+		p := object{"name": q.Name, "in": "query", "required": q.Must, "schema": schemaOf(q), "description": q.About}
+		if v, ok := e.asks(q.Name); ok {
+			p["example"] = valueOf(q, v)
 		}
-	}
-	for i, name := range e.names {
-		of(name, "path", e.values[i])
-	}
-	limit := int64(r.Page.Usual)
-	for _, q := range e.query {
-		if n, err := strconv.ParseInt(q[1], 10, 64); q[0] == "limit" && err == nil {
-			limit = n
-			continue
-		}
-		of(q[0], "query", q[1])
+		out = append(out, p)
 	}
 	if r.Page.Most > 0 {
-		add("limit", "query", object{"type": "integer", "minimum": 1, "maximum": r.Page.Most, "default": r.Page.Usual}, limit)
+		limit := int64(r.Page.Usual)
+		if v, ok := e.asks("limit"); ok {
+			if n, err := strconv.ParseInt(v, 10, 64); err == nil {
+				limit = n
+			}
+		}
+		schema := object{"type": "integer", "minimum": 1, "maximum": r.Page.Most, "default": r.Page.Usual}
+		out = append(out, object{"name": "limit", "in": "query", "required": false, "schema": schema, "example": limit, "description": abouts["limit"]})
 		if takes(r.Response, "next") {
-			p := object{"name": "start", "in": "query", "required": false, "schema": object{"type": "string", "maxLength": api.MaxCursor}, "description": abouts["start"]}
-			out = append(out, p)
+			schema := object{"type": "string", "maxLength": api.MaxCursor}
+			out = append(out, object{"name": "start", "in": "query", "required": false, "schema": schema, "description": abouts["start"]})
 		}
 	}
 	if r.Method != http.MethodGet {
 		out = append(out, object{"$ref": "#/components/parameters/IdempotencyKey"})
 	}
 	return out
+}
+
+// schemaOf is what a route holds a parameter to.
+func schemaOf(p *api.Param) object {
+	switch p.Kind {
+	case api.WordParam:
+		o := object{"type": "string", "enum": p.Words}
+		if p.Usual != "" {
+			o["default"] = p.Usual
+		}
+		return o
+	case api.NumberParam:
+		return object{"type": "integer", "minimum": p.Least, "maximum": p.Most}
+	case api.BoolParam:
+		return object{"type": "boolean", "default": false}
+	case api.TextParam:
+	}
+	return object{"type": "string", "maxLength": p.Most}
+}
+
+// valueOf is an example's value as JSON has it.
+func valueOf(p *api.Param, s string) any {
+	if p.Kind == api.NumberParam || p.Kind == api.BoolParam {
+		return json.RawMessage(s)
+	}
+	return s
 }

@@ -50,6 +50,9 @@ func Document(a API, version, base string) ([]byte, error) {
 			return nil, fmt.Errorf("%s %s has no example in %s.txt", r.Method, r.Path, a.Name)
 		}
 		delete(byRoute, r.Method+" "+r.Path)
+		if name := e.undeclared(r); name != "" {
+			return nil, fmt.Errorf("the example of %s %s has the parameter %s, which the route does not declare", r.Method, r.Path, name)
+		}
 		if paths[r.Path] == nil {
 			paths[r.Path] = object{}
 		}
@@ -76,7 +79,7 @@ func Document(a API, version, base string) ([]byte, error) {
 // operation describes a route.
 func operation(s, sent *schemas, r *api.Route, e Example) object {
 	o := object{
-		"operationId": e.ID, "summary": r.Doc, "tags": []string{tag(r.Path)}, "security": security(r.Auth), "x-agentic": agentic(r, e),
+		"operationId": e.ID, "summary": r.Doc, "tags": []string{tag(r.Path)}, "security": security(r.Auth), "x-agentic": agentic(r),
 		"parameters": parameters(r, e),
 	}
 	if e.Body != nil {
@@ -120,7 +123,7 @@ func tag(path string) string {
 }
 
 // agentic is what an agent has to know before it calls.
-func agentic(r *api.Route, e Example) object {
+func agentic(r *api.Route) object {
 	class := "write"
 	switch last := r.Path[strings.LastIndexByte(r.Path, '/')+1:]; {
 	case r.Limit == api.LimitSend:
@@ -134,7 +137,7 @@ func agentic(r *api.Route, e Example) object {
 	if scope == "" && r.Auth == api.AppKey && class == "read" {
 		scope = workspace.Read
 	}
-	o := object{"class": class, "reversible": class == "read", "dry_run": takes(r.Request, "dry_run") || e.asks("dry_run")}
+	o := object{"class": class, "reversible": class == "read", "dry_run": takes(r.Request, "dry_run") || declares(r, "dry_run")}
 	if scope != "" {
 		o["scope"] = scope
 	}
@@ -155,9 +158,29 @@ func takes(body any, member string) bool {
 	return false
 }
 
-// asks tells whether the query has a parameter.
-func (e *Example) asks(name string) bool {
-	return slices.ContainsFunc(e.query, func(q [2]string) bool { return q[0] == name })
+// declares tells whether a route has a parameter of the query.
+func declares(r *api.Route, name string) bool {
+	return slices.ContainsFunc(r.Query, func(p api.Param) bool { return p.Name == name })
+}
+
+// asks is the value of a parameter of the query; ok is false if there is none.
+func (e *Example) asks(name string) (v string, ok bool) {
+	for _, q := range e.query {
+		if q[0] == name {
+			return q[1], true
+		}
+	}
+	return "", false
+}
+
+// undeclared is a parameter of the example's query that the route does not know, "" if there is none.
+func (e *Example) undeclared(r *api.Route) string {
+	for _, q := range e.query {
+		if !declares(r, q[0]) && (r.Page.Most == 0 || q[0] != "limit") {
+			return q[0]
+		}
+	}
+	return ""
 }
 
 // keys are the kinds of keys.

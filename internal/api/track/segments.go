@@ -16,10 +16,7 @@ func (s *surface) segment(op ingest.Kind) api.Handler {
 		if err != nil {
 			return err
 		}
-		word, err := c.QueryOneOf("id_type", api.PersonIDs...)
-		if err != nil {
-			return err
-		}
+		word := c.Query(api.IDType.Name)
 		r := s.read(c)
 		kind, ok := idTypes[word]
 		if word == "phone" {

@@ -139,11 +139,25 @@ func (e *everybody) define(ctx context.Context, yaml string) error {
 	}}})
 }
 
-// built waits until nothing is being built.
+// built waits until every segment's membership is written.
 func (e *everybody) built(ctx context.Context) error {
-	for {
+	return e.until(ctx, func() (bool, error) {
+		builds, err := e.db.SegmentBuilds(ctx, 1)
+		return !slices.ContainsFunc(builds, func(b definition.Build) bool { return b.State != definition.Finished }), err
+	})
+}
+
+// learned waits until documents have counted everything.
+func (e *everybody) learned(ctx context.Context) error {
+	return e.until(ctx, func() (bool, error) {
 		w, _, err := e.db.Workspace(ctx, 1)
-		if err != nil || w.Sweep == 0 {
+		return w.Sweep == 0, err
+	})
+}
+
+func (e *everybody) until(ctx context.Context, done func() (bool, error)) error {
+	for {
+		if ok, err := done(); ok || err != nil {
 			return err
 		}
 		if err := pause(ctx, 2*time.Millisecond); err != nil {
@@ -392,45 +406,65 @@ func (x *run) askNever(ctx context.Context, e *everybody) error {
 	return nil
 }
 
-// buildSegment measures from saving a segment to its membership being complete, and the memory meanwhile.
+// buildSegment measures from saving a segment to its membership being complete, and the memory meanwhile; then from there to documents
+// having counted its events, if they have not.
 func (x *run) buildSegment(ctx context.Context, e *everybody, base, what, condition string) error {
-	took, memory, err := x.build(ctx, e, base, condition)
+	runtime.GC()
+	before, err := resident()
+	if err != nil {
+		return err
+	}
+	watched := watchMemory()
+	began := time.Now()
+	if err = e.define(ctx, e.more(base, condition)); err == nil {
+		err = e.built(ctx)
+	}
+	took := time.Since(began)
+	memory := watched.most()
 	if err != nil {
 		return err
 	}
 	x.r.add(key{what + " saved to membership written", 0, "ms"}, ms(took))
-	x.r.add(key{"memory while a " + what + " is built, on top", 0, "MB"}, memory)
-	return nil
+	x.r.add(key{"memory while a " + what + " is built, on top", 0, "MB"}, memory-before)
+	if w, _, err := e.db.Workspace(ctx, 1); err != nil || w.Sweep == 0 {
+		return err
+	}
+	watched, began = watchMemory(), time.Now()
+	err = e.learned(ctx)
+	x.r.add(key{what + ": membership written to documents written", 0, "ms"}, ms(time.Since(began)))
+	x.r.add(key{"memory while documents learn of a " + what + ", on top", 0, "MB"}, watched.most()-before)
+	return err
 }
 
-func (x *run) build(ctx context.Context, e *everybody, base, condition string) (took time.Duration, memory float64, err error) {
-	runtime.GC()
-	before, err := resident()
-	if err != nil {
-		return 0, 0, err
-	}
-	most, stop, sampled := before, make(chan struct{}), make(chan struct{})
+// memoryWatch looks how much memory this process has.
+type memoryWatch struct {
+	stop, stopped chan struct{}
+	max           float64
+}
+
+func watchMemory() *memoryWatch {
+	w := &memoryWatch{stop: make(chan struct{}), stopped: make(chan struct{})}
 	go func() {
-		defer close(sampled)
+		defer close(w.stopped)
 		for {
 			if n, err := resident(); err == nil {
-				most = max(most, n)
+				w.max = max(w.max, n)
 			}
 			select {
-			case <-stop:
+			case <-w.stop:
 				return
 			case <-time.After(5 * time.Millisecond):
 			}
 		}
 	}()
-	began := time.Now()
-	if err = e.define(ctx, e.more(base, condition)); err == nil {
-		err = e.built(ctx)
-	}
-	took = time.Since(began)
-	close(stop)
-	<-sampled
-	return took, most - before, err
+	return w
+}
+
+// most ends the watch and answers the most that there was, in MB.
+func (w *memoryWatch) most() float64 {
+	close(w.stop)
+	<-w.stopped
+	return w.max
 }
 
 // more is base with a segment that was never there.
