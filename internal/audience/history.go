@@ -28,7 +28,7 @@ type Wanted struct {
 }
 
 const (
-	historyRoom = 96 << 20 // about how many bytes are counted at once, unless somebody says
+	historyRoom = 96 << 20 // about how many bytes a question counts at once
 	eventStep   = 1 << 17  // sequences that are read in one go
 	walkCost    = 16       // events that are read in order while one is found by a chain
 	spots       = 32       // places of which people are looked at for a choice
@@ -57,18 +57,25 @@ type table struct {
 }
 
 // page is people who lie together. Its stripe guards it.
-type page [1 << pageBits]person.Fact
+type page [1 << pageBits]tally
+
+// tally is what was counted for one person. The newest times lie at a place of the stripe, with room for as many as roomFor says.
+type tally struct {
+	first     int64
+	count, at uint32
+}
 
 const (
 	pageBits = 4
-	pageSize = 48 << pageBits
-	slabSize = 4096 // times
+	pageSize = 16 << pageBits
+	slabSize = 4096 // times, unless somebody needs more
+	slabBits = 14   // of a place within a slab: nobody needs more times than that
 )
 
 // stripe is every 64th page, and room for the times in them.
 type stripe struct {
-	mu   sync.Mutex
-	slab []int64
+	mu    sync.Mutex
+	slabs [][]int64 // each as long as it is full
 }
 
 var (
@@ -260,22 +267,49 @@ func (h *history) observe(t *table, who uint32, at int64) {
 		t.pages[n] = p
 		h.bytes.Add(pageSize)
 	}
-	f := &p[who&(1<<pageBits-1)]
-	if len(f.Newest) == cap(f.Newest) && len(f.Newest) < t.Keep {
-		f.Newest = append(s.take(h, min(t.Keep, max(4, 2*cap(f.Newest)))), f.Newest...)
+	c := &p[who&(1<<pageBits-1)]
+	f := s.fact(c, t.Keep)
+	if have := len(f.Newest); have < t.Keep && (have == 0 || roomFor(have, t.Keep) == have) {
+		c.at = s.take(h, roomFor(have+1, t.Keep))
+		f.Newest = append(s.times(c.at), f.Newest...)
 	}
-	segment.Observe(f, at, t.Keep)
+	segment.Observe(&f, at, t.Keep)
+	c.first, c.count = f.First, uint32(f.Count) //nolint:gosec // a person's events
 }
 
-// take gives room for n times.
-func (s *stripe) take(h *history, n int) []int64 {
-	if len(s.slab) < n {
-		s.slab = make([]int64, max(n, slabSize))
-		h.bytes.Add(int64(8 * len(s.slab)))
+// roomFor is for how many times there is room where somebody has n of at most keep.
+func roomFor(n, keep int) int {
+	room := 4
+	for room < n {
+		room *= 2
 	}
-	out := s.slab[:0:n]
-	s.slab = s.slab[n:]
-	return out
+	return min(room, keep)
+}
+
+// take gives a place with room for n times.
+func (s *stripe) take(h *history, n int) uint32 {
+	last := len(s.slabs) - 1
+	if last < 0 || cap(s.slabs[last])-len(s.slabs[last]) < n {
+		s.slabs = append(s.slabs, make([]int64, 0, max(n, slabSize)))
+		last++
+		h.bytes.Add(int64(8 * cap(s.slabs[last])))
+	}
+	at := len(s.slabs[last])
+	s.slabs[last] = s.slabs[last][:at+n]
+	return uint32(last<<slabBits | at) //nolint:gosec // history has room for fewer
+}
+
+// times is what lies behind a place, without anything in it.
+func (s *stripe) times(at uint32) []int64 {
+	return s.slabs[at>>slabBits][at&(1<<slabBits-1):][:0]
+}
+
+func (s *stripe) fact(c *tally, keep int) (f person.Fact) {
+	f.First, f.Count = c.first, int64(c.count)
+	if n := min(int(c.count), keep); n > 0 {
+		f.Newest = s.times(c.at)[:n:roomFor(n, keep)]
+	}
+	return f
 }
 
 // fact is what was counted for a person; ok is false if the condition was not, or not for them. The fact is not to be changed.
@@ -287,8 +321,9 @@ func (h *history) fact(key uint64, ordinal uint32) (f person.Fact, ok bool) {
 	if t == nil {
 		return f, false
 	}
-	if p := t.pages[(ordinal-h.from)>>pageBits]; p != nil {
-		f = p[(ordinal-h.from)&(1<<pageBits-1)]
+	n := (ordinal - h.from) >> pageBits
+	if p := t.pages[n]; p != nil {
+		f = h.stripes[n%uint32(len(h.stripes))].fact(&p[(ordinal-h.from)&(1<<pageBits-1)], t.Keep)
 	}
 	f.Key = key
 	return f, true

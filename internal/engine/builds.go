@@ -230,6 +230,7 @@ func (p *partition) startJob(ctx context.Context, t *tenant) error {
 	j.to = min(j.end, (j.from/askRange+1)*askRange)
 	if phase == definition.Finished {
 		j.to = min(j.end, j.from+uint32(p.e.o.SweepChunk)) //nolint:gosec // few
+		j.room /= 4                                        // this has time, and takes long: better to count more often
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	j.cancel = cancel

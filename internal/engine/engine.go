@@ -75,7 +75,7 @@ type Options struct {
 	MaxOps      int           // default 4,096: ops of one transaction, about
 	Histories   int64         // default 64 MiB: bytes of merged people's, and of nobody's, activities that one transaction reads, about
 	SweepChunk  int           // default 500: people of one sweep step
-	CountRoom   int64         // default 96 MiB: bytes of history that a build counts at once, about
+	CountRoom   int64         // default 64 MiB: bytes of history that a build counts at once, about
 	LogRetained time.Duration // default 6 h: how far trimming stays behind the checkpoint
 	Retained    time.Duration // default 30 days: how long decisions and events of nobody are kept
 	Archived    time.Duration // default 30 days: how long archived messages are kept
@@ -101,7 +101,7 @@ func New(o Options) *Engine {
 	o.MaxOps = cmpOr(o.MaxOps, 4096)
 	o.Histories = cmpOr(o.Histories, 64<<20)
 	o.SweepChunk = cmpOr(o.SweepChunk, 500)
-	o.CountRoom = cmpOr(o.CountRoom, 96<<20)
+	o.CountRoom = cmpOr(o.CountRoom, 64<<20)
 	o.LogRetained = cmpOr(o.LogRetained, 6*time.Hour)
 	o.Retained = cmpOr(o.Retained, 30*24*time.Hour)
 	o.Archived = cmpOr(o.Archived, 30*24*time.Hour)
