@@ -148,17 +148,16 @@ func (t *tx) Journeys(ctx context.Context, refs []person.Ref) ([]journey.Journey
 	return out, err
 }
 
-// The walk carries keys alone and fetches the rows at its end, for an activity's data may be 100 kB. seq < w.seq cannot
-// be false in a sound chain; it makes a damaged one end.
+// The walk carries whole rows: if it carried keys and joined the rows at its end, PostgreSQL would read the whole table for that, as long as
+// it has no statistics of it. seq < w.seq cannot be false in a sound chain; it makes a damaged one end.
 const historySQL = `WITH RECURSIVE k (workspace, seq) AS ({rows}),
-	w (workspace, seq, prev) AS (
-		SELECT a.workspace, a.seq, a.prev_named FROM k CROSS JOIN activities a WHERE a.workspace = k.workspace AND a.seq = k.seq
+	w AS (
+		SELECT ` + activityColumns + ` FROM k CROSS JOIN activities a WHERE a.workspace = k.workspace AND a.seq = k.seq
 		UNION ALL
-		SELECT a.workspace, a.seq, a.prev_named FROM w CROSS JOIN activities a
-		WHERE w.prev <> 0 AND a.workspace = w.workspace AND a.seq = w.prev AND a.seq < w.seq
+		SELECT ` + activityColumns + ` FROM w CROSS JOIN activities a
+		WHERE w.prev_named <> 0 AND a.workspace = w.workspace AND a.seq = w.prev_named AND a.seq < w.seq
 	)
-	SELECT ` + activityColumns + ` FROM w CROSS JOIN activities a WHERE a.workspace = w.workspace AND a.seq = w.seq
-	ORDER BY a.seq DESC`
+	SELECT ` + activityColumns + ` FROM w a ORDER BY a.seq DESC`
 
 // History walks the chains of activities of one type and name from their heads, newest first within each chain.
 func (t *tx) History(ctx context.Context, ws int64, heads []int64) ([]event.Activity, error) {
