@@ -157,7 +157,7 @@ const historySQL = `WITH RECURSIVE k (workspace, seq) AS ({rows}),
 		SELECT ` + activityColumns + ` FROM w CROSS JOIN activities a
 		WHERE w.prev_named <> 0 AND a.workspace = w.workspace AND a.seq = w.prev_named AND a.seq < w.seq
 	)
-	SELECT ` + activityColumns + ` FROM w a ORDER BY a.seq DESC`
+	SELECT * FROM w ORDER BY seq DESC`
 
 // History walks the chains of activities of one type and name from their heads, newest first within each chain.
 func (t *tx) History(ctx context.Context, ws int64, heads []int64) ([]event.Activity, error) {
