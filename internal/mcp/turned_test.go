@@ -178,6 +178,9 @@ func TestCrowd(t *testing.T) {
 			})
 		}
 		wg.Wait()
+		if err := s.Close(); err != nil { // over stdio, the newest reads are told by the end of the program
+			t.Error(err)
+		}
 	}
 	for _, e := range record(t, url) {
 		for _, c := range e.Calls {
