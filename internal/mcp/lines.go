@@ -145,6 +145,9 @@ func decodeMessages(raw []byte) ([]jsonrpc.Message, error) {
 		}
 	}
 	m, err := jsonrpc.DecodeMessage(raw)
+	if err == nil && !json.Valid(raw) { // the library reads the first value of a line
+		err = errors.New("there is more on its line")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read a message: %w", err)
 	}

@@ -229,6 +229,7 @@ func (x *run) toolCalls(ctx context.Context, c *child) error {
 		return fmt.Errorf("tools of the server: %w", err)
 	}
 	x.toldAgents("tool call at /mcp", outside)
+	x.r.add(key{"tool call at /mcp: p99 over the API call's", agents, "ms"}, ms(quantile(outside, 0.99)-quantile(plain, 0.99)))
 	return nil
 }
 

@@ -104,6 +104,7 @@ var goals = []goal{
 	{"what 200 segments cost", 0, false, 25, 25},
 	{"tool call over its API call: p99", 0, false, 25, 25},
 	{"tool call over its API call, 4 calls/s each: p99", 0, false, 25, 25},
+	{"tool call at /mcp: p99 over the API call's", 0, false, 25, 25},
 	{"a crowd: refused by the service (429)", 0, false, 0, 0},
 	{"100,000 leave in a minute, beside half of what HTTP applies: longest after their moment", 0, false, 2000, 2000},
 	{"100,000 leave in a minute, beside half of what the store alone applies: longest after their moment", 0, false, 2000, 2000},
