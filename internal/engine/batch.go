@@ -33,7 +33,7 @@ type batch struct {
 	deliveries map[DeliveryRef]*delivery.Delivery
 	publics    map[DeliveryKey]*delivery.Delivery // of those, the ones that ops name by public id
 	touched    []*delivery.Delivery               // of these, the ones to write
-	timers     map[timerKey]int64                 // where each touched timer stands now; 0 = dropped
+	timers     map[timer.Timer]armed              // of each touched timer, whether it stands now
 	heaps      map[*tenant]*timerHeap
 	history    map[historyKey][]event.Activity
 	recounted  map[person.Ref][]person.Fact    // facts that a build has counted for documents that have not changed since
@@ -67,11 +67,10 @@ type live struct {
 	stored, dirty, ended bool
 }
 
-type timerKey struct {
-	workspace int64
-	person    uint32
-	kind      timer.Kind
-	ref       int64
+// armed is what a batch knows of a timer.
+type armed struct {
+	stands bool // it is to fire, and to be in the store after this batch
+	stored bool // it may have been there before
 }
 
 type historyKey struct{ workspace, head int64 }
@@ -104,7 +103,7 @@ func (p *partition) newBatch() *batch {
 	return &batch{
 		p: p, real: p.e.o.Now().UnixMilli(),
 		people: map[person.Ref]*subject{}, keys: map[person.Key]uint32{}, puts: map[person.Key]uint32{}, drops: map[person.Key]bool{}, suppressed: map[string]bool{},
-		deliveries: map[DeliveryRef]*delivery.Delivery{}, timers: map[timerKey]int64{}, heaps: map[*tenant]*timerHeap{}, history: map[historyKey][]event.Activity{},
+		deliveries: map[DeliveryRef]*delivery.Delivery{}, timers: map[timer.Timer]armed{}, heaps: map[*tenant]*timerHeap{}, history: map[historyKey][]event.Activity{},
 		past: map[person.Ref][]event.Activity{}, nobodys: map[person.Key][]event.Activity{}, unread: map[person.Key]bool{}, unheld: map[person.Key]int{},
 		publics: map[DeliveryKey]*delivery.Delivery{}, events: map[idKey]int64{}, forms: map[FormRef]*Form{}, changed: map[FormRef]bool{},
 		optouts: map[Optout]bool{}, things: newThings(),
@@ -240,9 +239,8 @@ func (p *partition) runPlain(ctx context.Context, tx Tx, ops []*ingest.Op) (int,
 // the next batch.
 func (b *batch) decide(works []*work, due []timer.Timer, until map[*tenant]int64) (int, error) {
 	for _, d := range due {
-		k := timerKey{d.Workspace, d.Person, d.Kind, d.Ref}
-		b.timers[k] = d.Due
-		b.push(dueTimer{k, d.Due})
+		b.timers[d] = armed{stands: true, stored: true}
+		b.push(d)
 	}
 	if err := b.settleWaiting(works, due); err != nil {
 		return 0, err
@@ -268,8 +266,8 @@ func (b *batch) decide(works []*work, due []timer.Timer, until map[*tenant]int64
 }
 
 // push puts a timer of this batch's workspaces where runDue finds it.
-func (b *batch) push(d dueTimer) {
-	t := b.p.tenants[d.workspace]
+func (b *batch) push(d timer.Timer) {
+	t := b.p.tenants[d.Workspace]
 	h := b.heaps[t]
 	if h == nil {
 		h = &timerHeap{}
@@ -497,33 +495,17 @@ func compareRefs(a, b person.Ref) int {
 	return int(int64(a.Ordinal) - int64(b.Ordinal))
 }
 
-// dueTimer is a timer on the heap; it counts only if b.timers still says the same due time.
-type dueTimer struct {
-	timerKey
-	due int64
-}
+// timerHeap has the earliest timer on top. One counts only if b.timers says that it still stands.
+type timerHeap []timer.Timer
 
-type timerHeap []dueTimer
-
-func (h timerHeap) Len() int { return len(h) }
-func (h timerHeap) Less(i, j int) bool {
-	if h[i].due != h[j].due {
-		return h[i].due < h[j].due
-	}
-	if h[i].person != h[j].person {
-		return h[i].person < h[j].person
-	}
-	if h[i].kind != h[j].kind {
-		return h[i].kind < h[j].kind
-	}
-	return h[i].ref < h[j].ref
-}
-func (h timerHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h timerHeap) Len() int           { return len(h) }
+func (h timerHeap) Less(i, j int) bool { return h[i].Compare(h[j]) < 0 }
+func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 
 // Push is part of heap.Interface.
-func (h *timerHeap) Push(x any) { *h = append(*h, x.(dueTimer)) }
+func (h *timerHeap) Push(x any) { *h = append(*h, x.(timer.Timer)) }
 
-func (h *timerHeap) pop() dueTimer { return heap.Pop(h).(dueTimer) }
+func (h *timerHeap) pop() timer.Timer { return heap.Pop(h).(timer.Timer) }
 
 // Pop is part of heap.Interface.
 func (h *timerHeap) Pop() any {

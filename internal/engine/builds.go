@@ -268,7 +268,7 @@ func (p *partition) takeOver(ctx context.Context, tx Tx, t *tenant, j *job) erro
 		n := min(len(j.moments), j.armed+p.armStep())
 		for _, m := range j.moments[j.armed:n] {
 			if !j.touched.Contains(m.Person) {
-				b.c.EarlierTimers = append(b.c.EarlierTimers, m)
+				b.c.PutTimers = append(b.c.PutTimers, m)
 				t.timer = earlier(t.timer, m.Due)
 			}
 		}

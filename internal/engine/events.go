@@ -191,11 +191,6 @@ func (b *batch) erase(s *subject) {
 		}
 	}
 	b.c.NewDeliveries = fresh
-	for k := range b.timers {
-		if k.workspace == ref.Workspace && k.person == ref.Ordinal {
-			b.timers[k] = 0
-		}
-	}
 	for _, d := range b.deliveries {
 		if d.Workspace == ref.Workspace && d.Person == ref.Ordinal {
 			d.Person, d.Recipient, d.Subject, d.Reason, d.Data = 0, "", "", "", nil

@@ -255,6 +255,23 @@ func (w *world) person(by string) *person.Document {
 	return d
 }
 
+// timersBeside is how many timers a workspace has beside one for each live journey and one for each person whose conditions are looked
+// at again by themselves. docs are all its people.
+func (w *world) timersBeside(ws int64, docs []*person.Document) int64 {
+	w.t.Helper()
+	c, err := w.db.Counts(w.t.Context(), ws)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	n := c.Timers - c.Journeys
+	for _, d := range docs {
+		if d.Due != 0 {
+			n--
+		}
+	}
+	return n
+}
+
 func (w *world) members(slug string) int64 {
 	w.t.Helper()
 	rows, err := w.db.CurrentDefinitions(w.t.Context(), w.ws, definition.Segments)

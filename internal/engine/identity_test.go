@@ -281,6 +281,9 @@ func (x *identities) state(now int64) state {
 		x.t.Errorf("activities of people who are gone: %v", owned)
 	}
 	x.pieces(out)
+	if left := x.timersBeside(x.ws, docs); left != 0 {
+		x.t.Errorf("%d timers beside those that the people and their journeys wait for", left)
+	}
 	return out
 }
 

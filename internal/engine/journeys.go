@@ -95,6 +95,9 @@ func (b *batch) advance(s *subject, c *journey.Campaign, l *live, what journey.S
 	before := l.Journey
 	next, acts := journey.Decide(c, l.Journey, what, entry, facts{s, properties}, now)
 	l.Journey = next
+	if next.Due != before.Due {
+		b.cancel(s.timer(timer.Journey, l.ID, before.Due))
+	}
 	for _, a := range acts {
 		subject := c.Slug
 		kind := "campaign"
@@ -110,7 +113,7 @@ func (b *batch) advance(s *subject, c *journey.Campaign, l *live, what journey.S
 				return err
 			}
 		case journey.Schedule:
-			b.schedule(s, timer.Journey, l.ID, a.Due)
+			b.schedule(s.t, s.timer(timer.Journey, l.ID, a.Due))
 		case journey.Trace, journey.End:
 		}
 		if a.Outcome != "" {
@@ -134,10 +137,7 @@ func (b *batch) end(s *subject, l *live) {
 	if l.stored {
 		b.c.DropJourneys = append(b.c.DropJourneys, JourneyRef{s.t.ID, s.doc.Ordinal, l.ID})
 	}
-	k := timerKey{s.t.ID, s.doc.Ordinal, timer.Journey, l.ID}
-	if _, touched := b.timers[k]; touched || l.stored {
-		b.timers[k] = 0
-	}
+	b.cancel(s.timer(timer.Journey, l.ID, l.Due))
 }
 
 func (b *batch) entered(s *subject, campaign, now int64) {
@@ -172,28 +172,43 @@ func (b *batch) enqueue(s *subject, c *journey.Campaign, l *live, a journey.Acti
 	return nil
 }
 
-// schedule sets the person's timer of this kind and reference to due.
-func (b *batch) schedule(s *subject, kind timer.Kind, ref, due int64) {
-	k := timerKey{s.t.ID, s.doc.Ordinal, kind, ref}
-	b.timers[k] = due
-	b.push(dueTimer{k, due})
-	s.t.timer = earlier(s.t.timer, due)
+// timer is the person's timer of this kind, reference and due time.
+func (s *subject) timer(kind timer.Kind, ref, due int64) timer.Timer {
+	return timer.Timer{Workspace: s.t.ID, Person: s.doc.Ordinal, Kind: kind, Ref: ref, Due: due}
+}
+
+// schedule arms a timer.
+func (b *batch) schedule(t *tenant, d timer.Timer) {
+	a := b.timers[d]
+	a.stands = true
+	b.timers[d] = a
+	b.push(d)
+	t.timer = earlier(t.timer, d.Due)
+}
+
+// cancel takes a timer back, if there is one: Due is 0 where there is none.
+func (b *batch) cancel(d timer.Timer) {
+	if d.Due == 0 {
+		return
+	}
+	a, known := b.timers[d]
+	b.timers[d] = armed{stored: a.stored || !known}
 }
 
 // runDue fires the batch's timers of a workspace due at or before until, each at its own moment.
 func (b *batch) runDue(t *tenant, until int64) error {
 	h := b.heaps[t]
-	for h != nil && h.Len() > 0 && (*h)[0].due <= until {
+	for h != nil && h.Len() > 0 && (*h)[0].Due <= until {
 		d := h.pop()
-		if b.timers[d.timerKey] != d.due {
-			continue // moved or dropped since
+		if !b.timers[d].stands {
+			continue
 		}
-		b.timers[d.timerKey] = 0
-		s := b.people[person.Ref{Workspace: t.ID, Ordinal: d.person}]
+		b.cancel(d)
+		s := b.people[person.Ref{Workspace: t.ID, Ordinal: d.Person}]
 		if s == nil || s.gone {
 			continue
 		}
-		t.logNow = max(t.logNow, d.due)
+		t.logNow = max(t.logNow, d.Due)
 		if err := b.ring(s, d, t.logNow); err != nil {
 			return err
 		}
@@ -201,14 +216,16 @@ func (b *batch) runDue(t *tenant, until int64) error {
 	return nil
 }
 
-// ring is the stimulus "it is now this moment for this person".
-func (b *batch) ring(s *subject, d dueTimer, now int64) error {
-	if d.kind == timer.Segment {
+// ring is the stimulus "it is now this moment for this person". A segment timer that the document knows nothing of was armed by a
+// build: it takes the place of the one that is known, and the document arms what comes next.
+func (b *batch) ring(s *subject, d timer.Timer, now int64) error {
+	if d.Kind == timer.Segment {
+		b.cancel(s.timer(timer.Segment, 0, s.doc.Due))
 		s.doc.Due, s.dirty = 0, true
 		return b.settle(s, now, touched{all: true})
 	}
 	for _, l := range slices.Clone(s.journeys) {
-		if l.ID != d.ref || l.ended {
+		if l.ID != d.Ref || l.ended {
 			continue
 		}
 		c := s.t.set.Campaign(l.Campaign, l.Version)

@@ -194,7 +194,7 @@ func (b *batch) receiveJourneys(w *work, p, s *subject) {
 		moved := &live{Journey: l.Journey, dirty: true}
 		moved.Person = p.doc.Ordinal
 		p.journeys = append(p.journeys, moved)
-		b.schedule(p, timer.Journey, l.ID, l.Due)
+		b.schedule(p.t, p.timer(timer.Journey, l.ID, l.Due))
 	}
 	slices.SortFunc(p.journeys, func(x, y *live) int { return cmp.Compare(x.ID, y.ID) })
 	for _, e := range s.doc.Entries {
@@ -268,6 +268,10 @@ func (b *batch) receiveHistory(w *work, p, s *subject) (events int64) {
 func (b *batch) depart(s *subject) {
 	for _, bm := range s.t.bitmaps() {
 		b.p.pieces.remove(s.t, bm, s.doc.Ordinal)
+	}
+	b.cancel(s.timer(timer.Segment, 0, s.doc.Due))
+	for _, l := range s.journeys {
+		b.cancel(s.timer(timer.Journey, l.ID, l.Due))
 	}
 	s.gone = true
 	b.c.DropPeople = append(b.c.DropPeople, DropPerson{s.doc.Ref, s.doc.LastActivity, s.doc.LastDecision})

@@ -204,8 +204,9 @@ func (b *batch) arm(s *subject, now, next int64) {
 	}
 	next = max(next, now+1)
 	if s.doc.Due == 0 || next < s.doc.Due {
+		b.cancel(s.timer(timer.Segment, 0, s.doc.Due))
 		s.doc.Due, s.dirty = next, true
-		b.schedule(s, timer.Segment, 0, next)
+		b.schedule(s.t, s.timer(timer.Segment, 0, next))
 	}
 }
 

@@ -225,11 +225,10 @@ type Changes struct {
 	Decisions      []Decision       // appended; Seq is new
 	DropJourneys   []JourneyRef
 	PutJourneys    []journey.Journey
-	DropTimers     []timer.Timer // Due is not looked at
-	PutTimers      []timer.Timer
+	DropTimers     []timer.Timer       // before PutTimers; those that are not there are passed over
+	PutTimers      []timer.Timer       // those that are there stay
 	NewDeliveries  []delivery.Delivery // inserted; one that exists for (journey, action, visit) is left as it is
 	PutDeliveries  []delivery.Delivery // replaced by number
-	EarlierTimers  []timer.Timer       // one that is due earlier stays
 	DropPieces     []SegmentRef
 	MovePieces     []MovePieces // after DropPieces
 	Pieces         []Piece      // after MovePieces

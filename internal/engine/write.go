@@ -36,19 +36,15 @@ func (b *batch) write(ctx context.Context, tx Tx) error {
 		}
 	}
 	slices.SortFunc(b.c.PutPeople, func(x, y *person.Document) int { return compareRefs(x.Ref, y.Ref) })
-	for k, due := range b.timers {
-		row := timer.Timer{Workspace: k.workspace, Person: k.person, Kind: k.kind, Ref: k.ref, Due: due}
-		if due == 0 {
-			b.c.DropTimers = append(b.c.DropTimers, row)
-		} else if b.people[person.Ref{Workspace: k.workspace, Ordinal: k.person}] != nil {
-			b.c.PutTimers = append(b.c.PutTimers, row)
+	for d, a := range b.timers {
+		if a.stored && !a.stands {
+			b.c.DropTimers = append(b.c.DropTimers, d)
+		} else if a.stands && !a.stored {
+			b.c.PutTimers = append(b.c.PutTimers, d)
 		}
 	}
-	for _, list := range [...][]timer.Timer{b.c.DropTimers, b.c.PutTimers} {
-		slices.SortFunc(list, func(x, y timer.Timer) int {
-			return cmp.Or(cmp.Compare(x.Workspace, y.Workspace), cmp.Compare(x.Person, y.Person), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Ref, y.Ref))
-		})
-	}
+	slices.SortFunc(b.c.DropTimers, timer.Timer.Compare)
+	slices.SortFunc(b.c.PutTimers, timer.Timer.Compare)
 	for _, d := range b.touched {
 		b.c.PutDeliveries = append(b.c.PutDeliveries, *d)
 	}
@@ -94,6 +90,6 @@ func (c *Changes) empty() bool {
 		len(c.DropTimers) == 0 && len(c.PutTimers) == 0 && len(c.NewDeliveries) == 0 && len(c.PutDeliveries) == 0 && len(c.Pieces) == 0 &&
 		len(c.Definitions) == 0 && len(c.PutForms) == 0 && len(c.PutObjects) == 0 && len(c.DropObjects) == 0 && len(c.PutRelations) == 0 && len(c.DropRelations) == 0 &&
 		len(c.DropVisits) == 0 && len(c.EventIDs) == 0 && len(c.Requests) == 0 && len(c.Suppress) == 0 && len(c.Unmailable) == 0 && len(c.Unsuppress) == 0 &&
-		len(c.EarlierTimers) == 0 && len(c.DropPieces) == 0 && len(c.MovePieces) == 0 && len(c.DropBuilds) == 0 && len(c.Builds) == 0 &&
+		len(c.DropPieces) == 0 && len(c.MovePieces) == 0 && len(c.DropBuilds) == 0 && len(c.Builds) == 0 &&
 		len(c.DropCounted) == 0 && len(c.PutCounted) == 0 && len(c.EarlyOptouts) == 0 && len(c.DropOptouts) == 0 && len(c.PutOptouts) == 0
 }

@@ -163,7 +163,7 @@ func TestChangesRoundTrip(t *testing.T) {
 			Counters: []engine.Counter{{Workspace: 1, Name: "people", Last: 3}},
 			DropKeys: []person.Key{keys[0].Key, keys[1].Key}, PutKeys: []engine.KeyRow{{Key: keys[1].Key, Person: 1}},
 			PutPeople: people[1:2], DropJourneys: []engine.JourneyRef{{Workspace: 1, Person: 2, ID: 5}}, PutJourneys: journeys[1:],
-			DropTimers: timers[:2], PutTimers: []timer.Timer{{Workspace: 1, Person: 1, Kind: timer.Segment, Due: 70}},
+			DropTimers: append(timers[:2:2], timer.Timer{Workspace: 1, Person: 1, Kind: timer.Segment, Due: 61}), PutTimers: []timer.Timer{timers[2], {Workspace: 1, Person: 1, Kind: timer.Segment, Due: 70}},
 			NewDeliveries: []delivery.Delivery{repeated}, PutDeliveries: []delivery.Delivery{deliveries[0], unknown},
 			Pieces:     []engine.Piece{{PieceKey: pieces[0].PieceKey}, {PieceKey: pieces[1].PieceKey, Count: 3, Bits: []byte{3}}},
 			Unsuppress: []engine.Suppression{{Workspace: 1, Hash: hash(1)}}, Suppress: []engine.Suppression{{Workspace: 1, Hash: hash(2), Created: 9}},
@@ -178,7 +178,7 @@ func TestChangesRoundTrip(t *testing.T) {
 			js, err := tx.Journeys(ctx, []person.Ref{{Workspace: 1, Ordinal: 2}})
 			same(t, "journeys left", journeys[1:], js, err)
 			ts, err := tx.Timers(ctx, 1, 99, 10)
-			same(t, "timers left", []timer.Timer{{Workspace: 1, Person: 1, Kind: timer.Segment, Due: 70}}, ts, err)
+			same(t, "timers left", []timer.Timer{timers[2], {Workspace: 1, Person: 1, Kind: timer.Segment, Due: 70}}, ts, err)
 			ds, err := tx.Deliveries(ctx, []engine.DeliveryRef{{Workspace: 1, ID: 1}, {Workspace: 1, ID: 2}, {Workspace: 1, ID: 3}, {Workspace: 1, ID: 77}})
 			same(t, "deliveries", deliveries, ds, err)
 			got, err := tx.Pieces(ctx, []engine.PieceKey{pieces[0].PieceKey, pieces[1].PieceKey})
@@ -350,7 +350,7 @@ func TestLargeSets(t *testing.T) {
 			}
 			drop.DropPeople = append(drop.DropPeople, p)
 		}
-		drop.DropKeys = keys
+		drop.DropKeys, drop.DropTimers = keys, c.PutTimers
 		write(t, db, l, &drop)
 		for _, table := range []string{"people", "identifiers", "activities", "decisions", "journeys", "timers", "deliveries WHERE person <> 0"} {
 			if left := count(t, db, table); left != 0 {

@@ -13,7 +13,6 @@ import (
 	"rapport.example/internal/person"
 	"rapport.example/internal/store"
 	"rapport.example/internal/store/storetest"
-	"rapport.example/internal/timer"
 	"rapport.example/internal/value"
 )
 
@@ -36,7 +35,6 @@ func populate(t *testing.T, db *store.DB, l engine.Lease, n uint32, secret strin
 			{Workspace: 1, Seq: at + 5, Person: n, Reason: secret, Prev: at},
 		},
 		PutJourneys:   []journey.Journey{{Workspace: 1, ID: at, Person: n, Campaign: 1, Version: 1, Event: value.Quote(secret)}},
-		PutTimers:     []timer.Timer{{Workspace: 1, Person: n, Kind: timer.Journey, Ref: at, Due: 5}, {Workspace: 1, Person: n, Kind: timer.Segment, Due: 6}},
 		NewDeliveries: []delivery.Delivery{dl},
 	})
 	if err := db.SaveMail(t.Context(), store.Mail{Workspace: 1, Delivery: at, Person: n, Recipient: secret, Subject: secret, Source: []byte(secret)}); err != nil {
@@ -62,12 +60,11 @@ func TestDropPersonReallyDeletes(t *testing.T) {
 		write(t, db, l, &engine.Changes{
 			Activities:    []event.Activity{{Workspace: 1, Seq: 100, Person: 1, Data: value.Quote(gone), Prev: 15}, {Workspace: 1, Seq: 101, Type: event.Deleted}},
 			NewDeliveries: []delivery.Delivery{late},
-			PutTimers:     []timer.Timer{{Workspace: 1, Person: 1, Kind: timer.Segment, Due: 9}},
 			DropKeys:      []person.Key{{Workspace: 1, Type: person.ByEmail, Value: gone}},
 			DropPeople:    []engine.DropPerson{{Ref: person.Ref{Workspace: 1, Ordinal: 1}, LastActivity: 100, LastDecision: 15}},
 		})
 		for table, want := range map[string]int64{
-			"people": 1, "identifiers": 1, "activities": 3, "decisions": 2, "journeys": 1, "timers": 2, "mailbox": 1,
+			"people": 1, "identifiers": 1, "activities": 3, "decisions": 2, "journeys": 1, "mailbox": 1,
 			"activities WHERE person = 2": 2, "decisions WHERE person = 2": 2, "deliveries": 3, "deliveries WHERE person = 2": 1,
 			"deliveries WHERE person = 0 AND recipient = '' AND subject = '' AND reason = '' AND data IS NULL": 2,
 			"mailbox WHERE person = 2": 1, "event_pieces": 0,

@@ -10,7 +10,6 @@ import (
 	"rapport.example/internal/definition"
 	"rapport.example/internal/engine"
 	"rapport.example/internal/person"
-	"rapport.example/internal/timer"
 )
 
 const buildColumns = `workspace, segment, began, gen, live, state, built, since`
@@ -105,24 +104,6 @@ func buildBulk(c *engine.Changes) []bulk {
 				col(c.PutCounted, func(r engine.CountedRow) int64 { return r.Born })),
 		},
 	}
-}
-
-// earlierBulk comes after timerBulk, whose rows are for others.
-func earlierBulk(c *engine.Changes) []bulk {
-	rows := sorted(c.EarlierTimers, func(a, b timer.Timer) int {
-		return cmp.Or(cmp.Compare(a.Workspace, b.Workspace), cmp.Compare(a.Person, b.Person), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Ref, b.Ref))
-	})
-	return []bulk{{
-		`INSERT INTO timers (workspace, person, kind, ref, due) {rows}
-		ON CONFLICT (workspace, person, kind, ref) DO UPDATE SET due = excluded.due WHERE excluded.due < timers.due`,
-		set{
-			col(rows, func(t timer.Timer) int64 { return t.Workspace }),
-			col(rows, func(t timer.Timer) int64 { return int64(t.Person) }),
-			col(rows, func(t timer.Timer) int64 { return int64(t.Kind) }),
-			col(rows, func(t timer.Timer) int64 { return t.Ref }),
-			col(rows, func(t timer.Timer) int64 { return t.Due }),
-		},
-	}}
 }
 
 // SegmentBuilds lists how far the making of each segment's membership is, by segment. Segments that were made with their people at

@@ -72,7 +72,6 @@ func dropBulk(c *engine.Changes) []bulk {
 		{dropEventPieces, heads},
 		{dropActivities, heads},
 		{dropDecisions, set{refs[0], col(c.DropPeople, func(d engine.DropPerson) int64 { return d.LastDecision })}},
-		{`DELETE FROM timers WHERE (workspace, person) IN ({rows})`, refs},
 		{`DELETE FROM journeys WHERE (workspace, person) IN ({rows})`, refs},
 		{`DELETE FROM relationships WHERE (workspace, person) IN ({rows})`, refs},
 		{blankDeliveries, refs},

@@ -25,7 +25,7 @@ func (t *tx) Write(ctx context.Context, c *engine.Changes) error {
 	var all []bulk
 	for _, part := range [...]func(*engine.Changes) []bulk{
 		workspaceBulk, keyBulk, func(*engine.Changes) []bulk { return t.peopleBulk(docs, blobs) }, nobodysBulk, historyBulk,
-		journeyBulk, timerBulk, earlierBulk, dropPeopleBulk, dropArchivesBulk, deliveryBulk, buildBulk, pieceBulk, definitionBulk, formBulk, objectBulk, requestBulk, unmailableBulk, suppressBulk,
+		journeyBulk, timerBulk, dropPeopleBulk, dropArchivesBulk, deliveryBulk, buildBulk, pieceBulk, definitionBulk, formBulk, objectBulk, requestBulk, unmailableBulk, suppressBulk,
 		moveBulk, optoutBulk, dropBulk,
 	} {
 		for _, b := range part(c) {
@@ -194,26 +194,20 @@ func journeyBulk(c *engine.Changes) []bulk {
 }
 
 func timerBulk(c *engine.Changes) []bulk {
-	order := func(a, b timer.Timer) int {
-		return cmp.Or(cmp.Compare(a.Workspace, b.Workspace), cmp.Compare(a.Person, b.Person), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Ref, b.Ref))
-	}
-	key := func(ts []timer.Timer) set {
+	rows := func(list []timer.Timer) set {
+		list = sorted(list, timer.Timer.Compare)
 		return set{
-			col(ts, func(t timer.Timer) int64 { return t.Workspace }),
-			col(ts, func(t timer.Timer) int64 { return int64(t.Person) }),
-			col(ts, func(t timer.Timer) int64 { return int64(t.Kind) }),
-			col(ts, func(t timer.Timer) int64 { return t.Ref }),
+			col(list, func(t timer.Timer) int64 { return t.Workspace }),
+			col(list, func(t timer.Timer) int64 { return t.Due }),
+			col(list, func(t timer.Timer) int64 { return int64(t.Person) }),
+			col(list, func(t timer.Timer) int64 { return int64(t.Kind) }),
+			col(list, func(t timer.Timer) int64 { return t.Ref }),
 		}
 	}
-	puts := sorted(c.PutTimers, order)
-	return []bulk{{
-		`DELETE FROM timers WHERE (workspace, person, kind, ref) IN ({rows})`,
-		key(sorted(c.DropTimers, order)),
-	}, {
-		`INSERT INTO timers (workspace, person, kind, ref, due) {rows}
-		ON CONFLICT (workspace, person, kind, ref) DO UPDATE SET due = excluded.due`,
-		append(key(puts), col(puts, func(t timer.Timer) int64 { return t.Due })),
-	}}
+	return []bulk{
+		{`DELETE FROM timers WHERE (workspace, due, person, kind, ref) IN ({rows})`, rows(c.DropTimers)},
+		{`INSERT INTO timers (workspace, due, person, kind, ref) {rows} ON CONFLICT DO NOTHING`, rows(c.PutTimers)},
+	}
 }
 
 func pieceBulk(c *engine.Changes) []bulk {
