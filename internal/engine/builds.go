@@ -115,6 +115,8 @@ type job struct {
 	members map[int64]*roaring.Bitmap // by segment
 	moments []timer.Timer
 	armed   int // moments that are written
+
+	ahead *job // looks at the next range while what this one has found is written; nil = none does
 }
 
 // recounted is what a job has counted for one person.
@@ -122,9 +124,6 @@ type recounted struct {
 	person uint32
 	facts  []person.Fact
 }
-
-// askRange is how many people one job evaluates at most. As many as one step of a sweep has learn what they have not counted at once.
-const askRange = 1 << pieceBits
 
 // build gives builds their turn. While frames come in it takes a fifth of the writer's time at most.
 func (p *partition) build(ctx context.Context) error {
@@ -150,6 +149,7 @@ func (p *partition) build(ctx context.Context) error {
 		p.retry = now.Add(idleWait)
 		return nil
 	}
+	p.lookAhead(ctx, t)
 	err := p.transact(ctx, func(tx Tx) error { return p.takeOver(ctx, tx, t, p.job) })
 	if took := p.e.o.Now().Sub(now); err == nil {
 		p.rest = now.Add(5 * took)
@@ -195,12 +195,19 @@ func (j *job) finished() bool {
 	}
 }
 
-// dropJob ends the job under way and waits for it.
+// dropJob ends the job under way, with that ahead of it, and waits for them.
 func (p *partition) dropJob() {
-	if p.job != nil {
+	for ; p.job != nil; p.job = p.job.ahead {
 		p.job.cancel()
 		<-p.job.done
-		p.job = nil
+	}
+}
+
+// lookAhead begins with the range after that of the job, which is finished, unless frames come in or its history is not in memory.
+func (p *partition) lookAhead(ctx context.Context, t *tenant) {
+	j := p.job
+	if p.last == 0 && j.ahead == nil && j.phase == definition.AskPeople && j.to < j.end && j.past.Covers(j.to) {
+		j.ahead = p.newJob(ctx, t, j.to, j.past)
 	}
 }
 
@@ -223,24 +230,29 @@ func (p *partition) startJob(ctx context.Context, t *tenant) error {
 			other.past = nil
 		}
 	}
+	p.job = p.newJob(ctx, t, uint32(t.Sweep), t.past) //nolint:gosec // ordinals
+	return nil
+}
+
+// newJob looks at the range that begins with from, in the phase in which the builds are.
+func (p *partition) newJob(ctx context.Context, t *tenant, from uint32, past *audience.Past) *job {
 	j := &job{
-		workspace: t.ID, phase: phase, gen: t.buildGen(), defined: t.Gen, from: uint32(t.Sweep), end: uint32(t.SweepEnd), //nolint:gosec // ordinals
-		room: p.e.o.CountRoom, past: t.past, touched: roaring.New(), done: make(chan struct{}), members: map[int64]*roaring.Bitmap{},
+		workspace: t.ID, phase: t.phase(), gen: t.buildGen(), defined: t.Gen, from: from, end: uint32(t.SweepEnd), //nolint:gosec // ordinals
+		room: p.e.o.CountRoom, past: past, touched: roaring.New(), done: make(chan struct{}), members: map[int64]*roaring.Bitmap{},
 	}
-	j.to = min(j.end, (j.from/askRange+1)*askRange)
-	if phase == definition.Finished {
+	j.to = min(j.end, (j.from/uint32(p.e.o.AskRange)+1)*uint32(p.e.o.AskRange)) //nolint:gosec // some ten thousand
+	if j.phase == definition.Finished {
 		j.to = min(j.end, j.from+uint32(p.e.o.SweepChunk)) //nolint:gosec // few
 		j.room /= 4                                        // this has time, and takes long: better to count more often
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	j.cancel = cancel
-	p.job = j
-	next, now := t.next, max(t.logNow, t.Now(p.e.o.Now()), t.past.Now())
+	next, now := t.next, max(t.logNow, t.Now(p.e.o.Now()), past.Now())
 	go func() {
 		defer close(j.done)
 		j.err = guard(func() error { return j.run(run, p.e.o.Store, next, now) })
 	}()
-	return nil
+	return j
 }
 
 // beginSweep begins anew with everybody there is.
@@ -280,7 +292,7 @@ func (p *partition) takeOver(ctx context.Context, tx Tx, t *tenant, j *job) erro
 			return err
 		}
 	}
-	t.past, p.job = j.past, nil
+	t.past, p.job = j.past, j.ahead
 	if j.phase == definition.CountEvents {
 		t.Sweep = 1
 		return p.setPhase(ctx, tx, t, definition.PeopleQueued)

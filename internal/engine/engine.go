@@ -75,6 +75,7 @@ type Options struct {
 	MaxOps      int           // default 4,096: ops of one transaction, about
 	Histories   int64         // default 64 MiB: bytes of merged people's, and of nobody's, activities that one transaction reads, about
 	SweepChunk  int           // default 500: people of one sweep step
+	AskRange    int           // default 65,536: people whom a build evaluates at once at most
 	CountRoom   int64         // default 64 MiB: bytes of history that a build counts at once, about
 	LogRetained time.Duration // default 6 h: how far trimming stays behind the checkpoint
 	Retained    time.Duration // default 30 days: how long decisions and events of nobody are kept
@@ -101,6 +102,7 @@ func New(o Options) *Engine {
 	o.MaxOps = cmpOr(o.MaxOps, 4096)
 	o.Histories = cmpOr(o.Histories, 64<<20)
 	o.SweepChunk = cmpOr(o.SweepChunk, 500)
+	o.AskRange = cmpOr(o.AskRange, 1<<pieceBits)
 	o.CountRoom = cmpOr(o.CountRoom, 64<<20)
 	o.LogRetained = cmpOr(o.LogRetained, 6*time.Hour)
 	o.Retained = cmpOr(o.Retained, 30*24*time.Hour)

@@ -23,6 +23,9 @@ const maxBody = 4 << 20
 // modern is the first revision of the protocol without sessions. Revisions are dates and compare as text.
 const modern = "2026-07-28"
 
+// revisionKey is where a request without a session says its revision, in its _meta.
+const revisionKey = "io.modelcontextprotocol/protocolVersion"
+
 // Handler serves Streamable HTTP at /mcp, /mcp/readonly and /mcp/x/{toolset,…}. A request must bring an agent key as bearer
 // token; one of another kind is refused. Requests of protocol 2026-07-28 and later have no sessions and go to a handler of
 // their own on the same URL.
@@ -90,14 +93,17 @@ func sessionless(w http.ResponseWriter, r *http.Request) (bool, error) {
 		return false, err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
+	if told || !bytes.Contains(body, []byte(revisionKey)) && !bytes.Contains(body, []byte(`\u`)) {
+		return told, nil
+	}
 	var m struct {
 		Params struct {
 			Meta map[string]json.RawMessage `json:"_meta"`
 		} `json:"params"`
 	}
 	err = json.Unmarshal(body, &m) // what is no JSON is for the handler to refuse
-	_, ok := m.Params.Meta["io.modelcontextprotocol/protocolVersion"]
-	return told || ok && err == nil, nil
+	_, ok := m.Params.Meta[revisionKey]
+	return ok && err == nil, nil
 }
 
 func basic(user, password string) string {
