@@ -114,9 +114,6 @@ type job struct {
 	facts   []recounted
 	members map[int64]*roaring.Bitmap // by segment
 	moments []timer.Timer
-	armed   int // moments that are written
-
-	ahead *job // looks at the next range while what this one has found is written; nil = none does
 }
 
 // recounted is what a job has counted for one person.
@@ -149,7 +146,6 @@ func (p *partition) build(ctx context.Context) error {
 		p.retry = now.Add(idleWait)
 		return nil
 	}
-	p.lookAhead(ctx, t)
 	err := p.transact(ctx, func(tx Tx) error { return p.takeOver(ctx, tx, t, p.job) })
 	if took := p.e.o.Now().Sub(now); err == nil {
 		p.rest = now.Add(5 * took)
@@ -195,19 +191,12 @@ func (j *job) finished() bool {
 	}
 }
 
-// dropJob ends the job under way, with that ahead of it, and waits for them.
+// dropJob ends the job under way and waits for it.
 func (p *partition) dropJob() {
-	for ; p.job != nil; p.job = p.job.ahead {
+	if p.job != nil {
 		p.job.cancel()
 		<-p.job.done
-	}
-}
-
-// lookAhead begins with the range after that of the job, which is finished, unless frames come in or its history is not in memory.
-func (p *partition) lookAhead(ctx context.Context, t *tenant) {
-	j := p.job
-	if p.last == 0 && j.ahead == nil && j.phase == definition.AskPeople && j.to < j.end && j.past.Covers(j.to) {
-		j.ahead = p.newJob(ctx, t, j.to, j.past)
+		p.job = nil
 	}
 }
 
@@ -230,29 +219,24 @@ func (p *partition) startJob(ctx context.Context, t *tenant) error {
 			other.past = nil
 		}
 	}
-	p.job = p.newJob(ctx, t, uint32(t.Sweep), t.past) //nolint:gosec // ordinals
-	return nil
-}
-
-// newJob looks at the range that begins with from, in the phase in which the builds are.
-func (p *partition) newJob(ctx context.Context, t *tenant, from uint32, past *audience.Past) *job {
 	j := &job{
-		workspace: t.ID, phase: t.phase(), gen: t.buildGen(), defined: t.Gen, from: from, end: uint32(t.SweepEnd), //nolint:gosec // ordinals
-		room: p.e.o.CountRoom, past: past, touched: roaring.New(), done: make(chan struct{}), members: map[int64]*roaring.Bitmap{},
+		workspace: t.ID, phase: phase, gen: t.buildGen(), defined: t.Gen, from: uint32(t.Sweep), end: uint32(t.SweepEnd), //nolint:gosec // ordinals
+		room: p.e.o.CountRoom, past: t.past, touched: roaring.New(), done: make(chan struct{}), members: map[int64]*roaring.Bitmap{},
 	}
 	j.to = min(j.end, (j.from/uint32(p.e.o.AskRange)+1)*uint32(p.e.o.AskRange)) //nolint:gosec // some ten thousand
-	if j.phase == definition.Finished {
+	if phase == definition.Finished {
 		j.to = min(j.end, j.from+uint32(p.e.o.SweepChunk)) //nolint:gosec // few
 		j.room /= 4                                        // this has time, and takes long: better to count more often
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	j.cancel = cancel
-	next, now := t.next, max(t.logNow, t.Now(p.e.o.Now()), past.Now())
+	p.job = j
+	next, now := t.next, max(t.logNow, t.Now(p.e.o.Now()), t.past.Now())
 	go func() {
 		defer close(j.done)
 		j.err = guard(func() error { return j.run(run, p.e.o.Store, next, now) })
 	}()
-	return j
+	return nil
 }
 
 // beginSweep begins anew with everybody there is.
@@ -270,29 +254,19 @@ func (p *partition) setPhase(ctx context.Context, tx Tx, t *tenant, to definitio
 	return b.write(ctx, tx)
 }
 
-// takeOver writes what a job has found, a part of it a transaction.
+// takeOver writes what a job has found.
 func (p *partition) takeOver(ctx context.Context, tx Tx, t *tenant, j *job) error {
 	if j.phase == definition.Finished {
 		return p.takeFacts(ctx, tx, t, j)
 	}
 	b := p.newBatch()
-	if j.armed < len(j.moments) {
-		n := min(len(j.moments), j.armed+p.armStep())
-		for _, m := range j.moments[j.armed:n] {
-			if !j.touched.Contains(m.Person) {
-				b.c.PutTimers = append(b.c.PutTimers, m)
-				t.timer = earlier(t.timer, m.Due)
-			}
-		}
-		j.armed = n
-		return b.write(ctx, tx)
-	}
 	if j.phase == definition.AskPeople {
+		b.armAll(t, slices.DeleteFunc(j.moments, func(m timer.Timer) bool { return j.touched.Contains(m.Person) }))
 		if err := p.takeMembers(ctx, tx, t, j); err != nil {
 			return err
 		}
 	}
-	t.past, p.job = j.past, j.ahead
+	t.past, p.job = j.past, nil
 	if j.phase == definition.CountEvents {
 		t.Sweep = 1
 		return p.setPhase(ctx, tx, t, definition.PeopleQueued)
@@ -304,12 +278,15 @@ func (p *partition) takeOver(ctx context.Context, tx Tx, t *tenant, j *job) erro
 	return b.write(ctx, tx)
 }
 
-// armStep is how many timers one transaction arms: few while frames come in.
-func (p *partition) armStep() int {
-	if p.last > 0 {
-		return 1000
+// blockTimers is how many timers of a build lie in one block at most.
+const blockTimers = 512
+
+// armAll arms a build's timers, which are in order, packed.
+func (b *batch) armAll(t *tenant, list []timer.Timer) {
+	for part := range slices.Chunk(list, blockTimers) {
+		b.c.TimerBlocks = append(b.c.TimerBlocks, TimerBlock{Workspace: t.ID, ID: b.next(t, "timer_block"), Timers: part})
+		t.timer = earlier(t.timer, part[0].Due)
 	}
-	return 10_000
 }
 
 // takeFacts writes documents with what was counted of their history, and brings them to what was built. With the last of them the sweep ends.

@@ -42,6 +42,7 @@ func fromScratch(t *testing.T, chunk int) {
 	t.Helper()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db, func(w *world) { w.chunk = chunk })
+		checks, steps := 0, 0
 		rapid.Check(t, func(rt *rapid.T) {
 			ws, err := db.CreateWorkspace(t.Context(), "", 0)
 			if err != nil {
@@ -52,12 +53,16 @@ func fromScratch(t *testing.T, chunk int) {
 			x.define()
 			for i := range rapid.IntRange(2, 8).Draw(rt, "frames") {
 				x.frame()
+				steps++
 				if i == 2 { // columns are there from now on
 					x.check()
+					checks++
 				}
 			}
 			x.check()
+			checks++
 		})
+		t.Logf("after %d steps, %d times, memberships, a scan and columns were what evaluation from scratch says", steps, checks)
 	})
 }
 

@@ -227,6 +227,7 @@ type Changes struct {
 	PutJourneys    []journey.Journey
 	DropTimers     []timer.Timer       // before PutTimers; those that are not there are passed over
 	PutTimers      []timer.Timer       // those that are there stay
+	TimerBlocks    []TimerBlock        // new
 	NewDeliveries  []delivery.Delivery // inserted; one that exists for (journey, action, visit) is left as it is
 	PutDeliveries  []delivery.Delivery // replaced by number
 	DropPieces     []SegmentRef
@@ -252,6 +253,12 @@ type Changes struct {
 	PutOptouts     []Optout
 	Suppress       []Suppression
 	Unsuppress     []Suppression
+}
+
+// TimerBlock is timers of people's segments that are kept together until the first of them is due. Then they are timers like others.
+type TimerBlock struct {
+	Workspace, ID int64         // ID counts from 1 within the workspace
+	Timers        []timer.Timer // at least one, all of kind Segment, by due time
 }
 
 // Counter is a workspace counter's new last value.

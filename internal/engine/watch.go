@@ -2,7 +2,7 @@ package engine
 
 // touch notes whom the transaction under way changes.
 func (p *partition) touch(c *Changes) {
-	for j := p.job; j != nil; j = j.ahead {
+	if j := p.job; j != nil {
 		for _, d := range c.PutPeople {
 			if d.Workspace == j.workspace {
 				j.touched.Add(d.Ordinal)

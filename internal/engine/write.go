@@ -87,7 +87,7 @@ func compareKeys(x, y person.Key) int {
 func (c *Changes) empty() bool {
 	return len(c.Workspaces) == 0 && len(c.Counters) == 0 && len(c.DropKeys) == 0 && len(c.PutKeys) == 0 && len(c.DropPeople) == 0 &&
 		len(c.PutPeople) == 0 && len(c.Activities) == 0 && len(c.Decisions) == 0 && len(c.DropJourneys) == 0 && len(c.PutJourneys) == 0 &&
-		len(c.DropTimers) == 0 && len(c.PutTimers) == 0 && len(c.NewDeliveries) == 0 && len(c.PutDeliveries) == 0 && len(c.Pieces) == 0 &&
+		len(c.DropTimers) == 0 && len(c.PutTimers) == 0 && len(c.TimerBlocks) == 0 && len(c.NewDeliveries) == 0 && len(c.PutDeliveries) == 0 && len(c.Pieces) == 0 &&
 		len(c.Definitions) == 0 && len(c.PutForms) == 0 && len(c.PutObjects) == 0 && len(c.DropObjects) == 0 && len(c.PutRelations) == 0 && len(c.DropRelations) == 0 &&
 		len(c.DropVisits) == 0 && len(c.EventIDs) == 0 && len(c.Requests) == 0 && len(c.Suppress) == 0 && len(c.Unmailable) == 0 && len(c.Unsuppress) == 0 &&
 		len(c.DropPieces) == 0 && len(c.MovePieces) == 0 && len(c.DropBuilds) == 0 && len(c.Builds) == 0 &&

@@ -373,7 +373,7 @@ func TestPlans(t *testing.T) {
 			Workspaces: []workspace.Workspace{{ID: 1}}, Counters: []engine.Counter{{Workspace: 1}}, DropKeys: []person.Key{key},
 			PutKeys: []engine.KeyRow{{Key: key}}, DropPeople: []engine.DropPerson{{Ref: ref}}, PutPeople: []*person.Document{doc(1, 1)},
 			Activities: []event.Activity{{Workspace: 1}}, Decisions: []engine.Decision{{Workspace: 1}},
-			DropJourneys: []engine.JourneyRef{{Workspace: 1}}, PutJourneys: []journey.Journey{{Workspace: 1}}, DropTimers: []timer.Timer{tm},
+			DropJourneys: []engine.JourneyRef{{Workspace: 1}}, PutJourneys: []journey.Journey{{Workspace: 1}}, DropTimers: []timer.Timer{tm}, TimerBlocks: []engine.TimerBlock{{Workspace: 1, ID: 1, Timers: []timer.Timer{tm}}},
 			PutTimers: []timer.Timer{tm}, NewDeliveries: []delivery.Delivery{dl}, PutDeliveries: []delivery.Delivery{dl},
 			Pieces: []engine.Piece{{PieceKey: piece}, {PieceKey: engine.PieceKey{Workspace: 2}, Count: 1, Bits: []byte{1}}}, Definitions: []definition.Row{{Workspace: 1}},
 			Suppress: []engine.Suppression{sup}, Unsuppress: []engine.Suppression{sup}, PutForms: []engine.Form{{Workspace: 1, ID: "f"}},

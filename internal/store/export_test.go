@@ -142,3 +142,6 @@ func DecodeEvents(piece []byte, chain string, each func(person uint32, at int64,
 	}
 	return r.read(piece)
 }
+
+// DecodeTimers is decodeTimers.
+var DecodeTimers = decodeTimers

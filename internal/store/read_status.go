@@ -24,7 +24,7 @@ func (db *DB) Counts(ctx context.Context, ws int64) (c admin.Counts, err error) 
 		(SELECT count(*) FROM deliveries WHERE workspace = $1 AND state = 1),
 		(SELECT count(*) FROM deliveries WHERE workspace = $1 AND state = 2),
 		(SELECT count(*) FROM journeys WHERE workspace = $1),
-		(SELECT count(*) FROM timers WHERE workspace = $1),
+		(SELECT count(*) FROM timers WHERE workspace = $1) + (SELECT CAST(coalesce(sum(timers), 0) AS BIGINT) FROM timer_blocks WHERE workspace = $1),
 		(SELECT count(*) FROM mailbox WHERE workspace = $1)`
 	_, err = db.queryOne(ctx, sql, []any{ws}, &c.People, &c.Activities, &c.Deliveries, &c.Queued, &c.InFlight, &c.Journeys, &c.Timers, &c.Mails)
 	return c, err

@@ -7,7 +7,6 @@ import (
 	"rapport.example/internal/definition"
 	"rapport.example/internal/delivery"
 	"rapport.example/internal/engine"
-	"rapport.example/internal/timer"
 	"rapport.example/internal/workspace"
 )
 
@@ -40,20 +39,6 @@ const definitionsSQL = `SELECT ` + definitionColumns + ` FROM definitions d
 	WHERE workspace = $1 AND NOT deleted AND (current OR ($2 AND kind = 'campaigns') OR (kind = 'segments' AND EXISTS (
 		SELECT 1 FROM segment_builds b WHERE b.workspace = d.workspace AND b.segment = d.id AND b.live = d.version AND b.state <> 5)))
 	ORDER BY kind, id, version`
-
-// Timers lists up to limit timers of a workspace due at or before until, by due time, then person, kind, ref.
-func (t *tx) Timers(ctx context.Context, ws, until int64, limit int) ([]timer.Timer, error) {
-	const sql = `SELECT ` + timerColumns + ` FROM timers WHERE workspace = $1 AND due <= $2 ORDER BY due, person, kind, ref LIMIT $3`
-	return list(ctx, t.c, sql, []any{ws, until, int64(limit)}, scanTimer)
-}
-
-// NextTimer is the earliest due time of a workspace's timers, 0 if there is none.
-func (t *tx) NextTimer(ctx context.Context, ws int64) (int64, error) {
-	var due int64
-	const sql = `SELECT due FROM timers WHERE workspace = $1 ORDER BY due LIMIT 1`
-	err := t.c.query(ctx, sql, []any{ws}, func(r row) error { return r.Scan(&due) })
-	return due, err
-}
 
 // Deliveries reads the deliveries that exist, in no particular order.
 func (t *tx) Deliveries(ctx context.Context, refs []engine.DeliveryRef) ([]delivery.Delivery, error) {

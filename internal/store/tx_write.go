@@ -10,7 +10,6 @@ import (
 	"rapport.example/internal/event"
 	"rapport.example/internal/journey"
 	"rapport.example/internal/person"
-	"rapport.example/internal/timer"
 	"rapport.example/internal/workspace"
 )
 
@@ -191,23 +190,6 @@ func journeyBulk(c *engine.Changes) []bulk {
 			col(puts, encodeJourney),
 		},
 	}}
-}
-
-func timerBulk(c *engine.Changes) []bulk {
-	rows := func(list []timer.Timer) set {
-		list = sorted(list, timer.Timer.Compare)
-		return set{
-			col(list, func(t timer.Timer) int64 { return t.Workspace }),
-			col(list, func(t timer.Timer) int64 { return t.Due }),
-			col(list, func(t timer.Timer) int64 { return int64(t.Person) }),
-			col(list, func(t timer.Timer) int64 { return int64(t.Kind) }),
-			col(list, func(t timer.Timer) int64 { return t.Ref }),
-		}
-	}
-	return []bulk{
-		{`DELETE FROM timers WHERE (workspace, due, person, kind, ref) IN ({rows})`, rows(c.DropTimers)},
-		{`INSERT INTO timers (workspace, due, person, kind, ref) {rows} ON CONFLICT DO NOTHING`, rows(c.PutTimers)},
-	}
 }
 
 func pieceBulk(c *engine.Changes) []bulk {
