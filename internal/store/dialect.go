@@ -14,6 +14,10 @@ type dialect struct {
 	// took a second tree to look through and nearly twice the time.
 	putPeople string
 	peopleSet func([]person.Ref) set
+	// samePerson says that people p is the person of k, whose columns are workspace and person.
+	samePerson string
+	// everybody says that people p is of workspace $1 and has an ordinal from $2 to below $3, and sorts by that.
+	everybody string
 	// eventTables makes a table of event ids, whose name is %s.
 	eventTables string
 	// unique tells a violated unique index.
@@ -23,16 +27,20 @@ type dialect struct {
 var (
 	onSQLite = dialect{
 		name: "sqlite", unique: sqliteUnique,
-		putPeople: `INSERT INTO people (id, workspace, person, doc) {rows} ON CONFLICT (id) DO UPDATE SET doc = excluded.doc`,
-		peopleSet: func(refs []person.Ref) set { return append(set{col(refs, rowOf)}, refSet(refs)...) },
+		putPeople:  `INSERT INTO people (id, workspace, person, doc) {rows} ON CONFLICT (id) DO UPDATE SET doc = excluded.doc`,
+		peopleSet:  func(refs []person.Ref) set { return append(set{col(refs, rowOf)}, refSet(refs)...) },
+		samePerson: `p.id = (k.workspace << 32) + k.person`,
+		everybody:  `p.id >= ($1 << 32) + $2 AND p.id < ($1 << 32) + $3 ORDER BY p.id`,
 		eventTables: `CREATE TABLE %s (workspace BIGINT NOT NULL, id BLOB NOT NULL, received BIGINT NOT NULL,
 			PRIMARY KEY (workspace, id)) WITHOUT ROWID`,
 	}
 	onPostgres = dialect{
 		name: "postgres", forUpdate: " FOR UPDATE",
-		putPeople: `INSERT INTO people (workspace, person, doc) {rows} ON CONFLICT (workspace, person) DO UPDATE SET doc = excluded.doc`,
-		peopleSet: refSet,
-		exclusive: "SELECT pg_advisory_xact_lock(7810771)", unique: postgresUnique,
+		putPeople:  `INSERT INTO people (workspace, person, doc) {rows} ON CONFLICT (workspace, person) DO UPDATE SET doc = excluded.doc`,
+		peopleSet:  refSet,
+		samePerson: `p.workspace = k.workspace AND p.person = k.person`,
+		everybody:  `p.workspace = $1 AND p.person >= $2 AND p.person < $3 ORDER BY p.person`,
+		exclusive:  "SELECT pg_advisory_xact_lock(7810771)", unique: postgresUnique,
 		eventTables: `CREATE TABLE %s (workspace BIGINT NOT NULL, id BYTEA NOT NULL, received BIGINT NOT NULL, PRIMARY KEY (workspace, id))`,
 	}
 )
@@ -44,6 +52,9 @@ func (d *dialect) share(table string) string {
 	}
 	return " FOR SHARE OF " + table
 }
+
+// pastEverybody is behind every ordinal.
+const pastEverybody = int64(1) << 32
 
 // rowOf is the number of a person's row on SQLite.
 func rowOf(ref person.Ref) int64 { return ref.Workspace<<32 | int64(ref.Ordinal) }

@@ -29,12 +29,12 @@ func (e *exported) People(ctx context.Context, f *filter.Filter, each func(*pers
 	if bounded(f) {
 		return e.found(ctx, f, each)
 	}
-	const sql = `SELECT ` + personColumns + ` FROM people p WHERE p.workspace = $1 ORDER BY p.person`
+	sql := `SELECT ` + personColumns + ` FROM people p WHERE ` + e.q.dialect().everybody
 	bits, err := (&search{q: e.q, ws: e.workspace, f: f}).pieces(ctx, 0, 1<<pieceBits)
 	if err != nil {
 		return err
 	}
-	return e.q.query(ctx, sql, []any{e.workspace}, func(r row) error {
+	return e.q.query(ctx, sql, []any{e.workspace, int64(0), pastEverybody}, func(r row) error {
 		d, err := scanPerson(r)
 		if err != nil || !f.Match(judged{filter.Person{Document: d}, bits}) {
 			return err

@@ -165,6 +165,8 @@ func each(ctx context.Context, q pgxQuerier, sql string, args []any, scan func(r
 	return rows.Err()
 }
 
+func (c postgresConn) dialect() *dialect { return &onPostgres }
+
 func (c postgresConn) query(ctx context.Context, sql string, args []any, scan func(row) error) error {
 	return each(ctx, c.tx, sql, args, scan)
 }

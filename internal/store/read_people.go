@@ -20,9 +20,8 @@ func (db *DB) Workspace(ctx context.Context, id int64) (w workspace.Workspace, f
 
 // FindPerson reads the person that an identifier finds, nil if there is nobody.
 func (db *DB) FindPerson(ctx context.Context, ws int64, by person.Identifier) (*person.Document, error) {
-	const sql = `SELECT ` + personColumns + ` FROM identifiers i
-		JOIN people p ON p.workspace = i.workspace AND p.person = i.person
-		WHERE i.workspace = $1 AND i.type = $2 AND i.value = $3`
+	sql := `SELECT ` + personColumns + ` FROM identifiers k JOIN people p ON ` + db.dialect().samePerson + `
+		WHERE k.workspace = $1 AND k.type = $2 AND k.value = $3`
 	keys := storable([]person.Key{by.Key(ws)})
 	if len(keys) == 0 {
 		return nil, nil
@@ -48,8 +47,7 @@ func (db *DB) ReadPeople(ctx context.Context, ws int64, ordinals []uint32) (map[
 }
 
 func readPeople(ctx context.Context, q querier, ws int64, ordinals []uint32) (map[uint32]*person.Document, error) {
-	const sql = `WITH k (workspace, person) AS ({rows})
-		SELECT ` + personColumns + ` FROM k CROSS JOIN people p WHERE p.workspace = k.workspace AND p.person = k.person`
+	sql := `WITH k (workspace, person) AS ({rows}) SELECT ` + personColumns + ` FROM k CROSS JOIN people p WHERE ` + q.dialect().samePerson
 	keys := set{repeat(ws, len(ordinals)), col(ordinals, func(o uint32) int64 { return int64(o) })}
 	docs, err := lookUp(ctx, q, sql, keys, scanPerson)
 	if err != nil {

@@ -165,7 +165,7 @@ func (j judged) Member(segment int64) bool {
 
 // scan looks at everybody, in runs that grow: a run is read to its end, though the page may be full before.
 func (s *search) scan(ctx context.Context) error {
-	const sql = `SELECT ` + personColumns + ` FROM people p WHERE p.workspace = $1 AND p.person > $2 ORDER BY p.person LIMIT $3`
+	sql := `SELECT ` + personColumns + ` FROM people p WHERE ` + s.q.dialect().everybody + ` LIMIT $4`
 	const most = 2000
 	var err error
 	if s.bits, err = s.pieces(ctx, 0, 1<<pieceBits); err != nil {
@@ -173,7 +173,7 @@ func (s *search) scan(ctx context.Context) error {
 	}
 	for run := min(s.limit+1, most); ; run = min(4*run, most) {
 		n := 0
-		err := s.q.query(ctx, sql, []any{s.ws, int64(s.after), int64(run)}, func(r row) error {
+		err := s.q.query(ctx, sql, []any{s.ws, int64(s.after) + 1, pastEverybody, int64(run)}, func(r row) error {
 			n++
 			ref, doc, err := scanStored(r)
 			if err != nil {
@@ -354,8 +354,7 @@ func (s *search) lookAt(ctx context.Context, piece int64, who *roaring.Bitmap) e
 
 // lookUp looks at those of run who exist, and says how many they are.
 func (s *search) lookUp(ctx context.Context, run []person.Ref) (n int, err error) {
-	const sql = `WITH k (workspace, person) AS ({rows})
-		SELECT ` + personColumns + ` FROM k CROSS JOIN people p WHERE p.workspace = k.workspace AND p.person = k.person`
+	sql := `WITH k (workspace, person) AS ({rows}) SELECT ` + personColumns + ` FROM k CROSS JOIN people p WHERE ` + s.q.dialect().samePerson
 	type stored struct {
 		ref person.Ref
 		doc []byte

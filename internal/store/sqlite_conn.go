@@ -190,6 +190,8 @@ func (w *sqliteConn) execSets(ctx context.Context, all []bulk) error {
 	return nil
 }
 
+func (w *sqliteConn) dialect() *dialect { return &onSQLite }
+
 func (w *sqliteConn) query(ctx context.Context, text string, args []any, scan func(row) error) error {
 	vals, err := named(args)
 	if err != nil {

@@ -71,6 +71,8 @@ type sqliteReader struct {
 	}
 }
 
+func (s sqliteReader) dialect() *dialect { return &onSQLite }
+
 func (s sqliteReader) query(ctx context.Context, text string, args []any, scan func(row) error) error {
 	rows, err := s.q.QueryContext(ctx, text, args...)
 	if err != nil {

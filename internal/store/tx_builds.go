@@ -147,7 +147,7 @@ func (db *DB) Memberships(ctx context.Context, ws int64, docs ...*person.Documen
 	return memberships(ctx, db, ws, docs)
 }
 
-func memberships(ctx context.Context, q reader, ws int64, docs []*person.Document) error {
+func memberships(ctx context.Context, q querier, ws int64, docs []*person.Document) error {
 	if len(docs) == 0 {
 		return nil
 	}
@@ -196,10 +196,4 @@ func memberships(ctx context.Context, q reader, ws int64, docs []*person.Documen
 		}
 	}
 	return nil
-}
-
-// reader is a DB or a querier.
-type reader interface {
-	query(ctx context.Context, sql string, args []any, scan func(row) error) error
-	querySet(ctx context.Context, sql string, s set, scan func(row) error) error
 }

@@ -74,8 +74,7 @@ func refSet(refs []person.Ref) set {
 
 // People reads the documents that exist, in no particular order.
 func (t *tx) People(ctx context.Context, refs []person.Ref) ([]*person.Document, error) {
-	const sql = `WITH k (workspace, person) AS ({rows})
-		SELECT ` + personColumns + ` FROM k CROSS JOIN people p WHERE p.workspace = k.workspace AND p.person = k.person`
+	sql := `WITH k (workspace, person) AS ({rows}) SELECT ` + personColumns + ` FROM k CROSS JOIN people p WHERE ` + t.dialect.samePerson
 	out := make([]*person.Document, 0, len(refs))
 	var cold []person.Ref
 	for _, ref := range refs {
@@ -105,8 +104,7 @@ func (t *tx) People(ctx context.Context, refs []person.Ref) ([]*person.Document,
 
 // PeopleFrom lists up to limit documents with ordinals in [from, to), ascending.
 func (t *tx) PeopleFrom(ctx context.Context, ws int64, from, to uint32, limit int) ([]*person.Document, error) {
-	const sql = `SELECT ` + personColumns + ` FROM people p
-		WHERE p.workspace = $1 AND p.person >= $2 AND p.person < $3 ORDER BY p.person LIMIT $4`
+	sql := `SELECT ` + personColumns + ` FROM people p WHERE ` + t.dialect.everybody + ` LIMIT $4`
 	return list(ctx, t.c, sql, []any{ws, int64(from), int64(to), int64(limit)}, scanPerson)
 }
 
