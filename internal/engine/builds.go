@@ -105,6 +105,7 @@ type job struct {
 	from, to  uint32
 	end       uint32          // of the sweep
 	room      int64           // bytes of history
+	beside    bool            // frames come in: one processor is left to them
 	touched   *roaring.Bitmap // people whom the owner has changed since the job began
 	cancel    context.CancelFunc
 	done      chan struct{}
@@ -221,7 +222,7 @@ func (p *partition) startJob(ctx context.Context, t *tenant) error {
 	}
 	j := &job{
 		workspace: t.ID, phase: phase, gen: t.buildGen(), defined: t.Gen, from: uint32(t.Sweep), end: uint32(t.SweepEnd), //nolint:gosec // ordinals
-		room: p.e.o.CountRoom, past: t.past, touched: roaring.New(), done: make(chan struct{}), members: map[int64]*roaring.Bitmap{},
+		room: p.e.o.CountRoom, beside: p.last > 0, past: t.past, touched: roaring.New(), done: make(chan struct{}), members: map[int64]*roaring.Bitmap{},
 	}
 	j.to = min(j.end, (j.from/uint32(p.e.o.AskRange)+1)*uint32(p.e.o.AskRange)) //nolint:gosec // some ten thousand
 	if phase == definition.Finished {

@@ -50,6 +50,9 @@ func (j *job) run(ctx context.Context, src audience.Source, set *definition.Set,
 	halves := [2]*half{{}, {}}
 	middle := j.from + (j.to-j.from)/2
 	g, ctx := errgroup.WithContext(ctx)
+	if j.beside {
+		g.SetLimit(1)
+	}
 	for i, h := range halves {
 		from, to := [2]uint32{j.from, middle}[i], [2]uint32{middle, j.to}[i]
 		h.job, h.segments, h.now, h.referred, h.in, h.members = j, segments, now, referred, map[string]bool{}, make([]*roaring.Bitmap, len(segments))
