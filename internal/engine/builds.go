@@ -114,6 +114,7 @@ type job struct {
 	past    *audience.Past // that it was given, or has counted because that is not for its people
 	facts   []recounted
 	members map[int64]*roaring.Bitmap // by segment
+	packed  []int64                   // by person, from the first on: when the earliest timer fires that a build has armed
 	moments []timer.Timer
 }
 

@@ -466,3 +466,47 @@ func TestArchive(t *testing.T) {
 		}
 	})
 }
+
+// TestBuildsArmOnce builds segments one after the other: whoever has a timer that fires before a new one would gets no other, and everybody
+// TestBuildsArmOnce builds segments one after the other: whoever has a timer that fires before a new one would gets no other, and all
+// leave at their moment.
+func TestBuildsArmOnce(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db, func(w *world) { w.chunk = 1 })
+		w.crowd() // b1 and b2 have bought: their documents learn of it with the first build and arm a timer of their own
+		file := "schema: 1\nworkspace: armed\nsegments:\n"
+		for n, add := range []struct{ days, timers int }{{30, 4}, {40, 4}, {31, 4}, {10, 6}, {20, 6}} {
+			file += fmt.Sprintf("  - {id: s%d, conditions: {event: purchase, within: %dd}}\n", add.days, add.days)
+			w.replace(file)
+			w.quiet("the build")
+			c, err := db.Counts(t.Context(), w.ws)
+			if err != nil || c.Timers != int64(add.timers) {
+				t.Errorf("build %d, of %d days: %d timers, %v, want %d", n, add.days, c.Timers, err, add.timers)
+			}
+		}
+		for _, days := range []int{10, 20, 30, 31, 40} {
+			slug := fmt.Sprintf("s%d", days)
+			if got := w.members(slug); got != 2 {
+				t.Errorf("%d are in %s before its days are over, want 2", got, slug)
+			}
+			w.advance(epoch.AddDate(0, 0, days).Add(time.Minute).Sub(w.clockOf()))
+			if got := w.members(slug); got != 0 {
+				t.Errorf("%d are in %s when its days are over", got, slug)
+			}
+		}
+		if c, err := db.Counts(t.Context(), w.ws); err != nil || c.Timers != 0 {
+			t.Errorf("%d timers are left, %v", c.Timers, err)
+		}
+	})
+}
+
+// clockOf is the workspace's time.
+func (w *world) clockOf() time.Time {
+	w.t.Helper()
+	ws, _, err := w.db.Workspace(w.t.Context(), w.ws)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return time.UnixMilli(ws.Now(w.clock()))
+}

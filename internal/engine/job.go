@@ -15,7 +15,7 @@ import (
 )
 
 // run looks at the job's people as they are stored now.
-func (j *job) run(ctx context.Context, src audience.Source, set *definition.Set, now int64) error {
+func (j *job) run(ctx context.Context, src Store, set *definition.Set, now int64) error {
 	if j.phase == definition.Finished {
 		return j.learn(ctx, src, set)
 	}
@@ -46,6 +46,9 @@ func (j *job) run(ctx context.Context, src audience.Source, set *definition.Set,
 		for _, slug := range seg.DependsOn {
 			referred[slug] = true
 		}
+	}
+	if j.packed, err = packedTimers(ctx, src, j.workspace, j.from, j.to); err != nil {
+		return err
 	}
 	halves := [2]*half{{}, {}}
 	middle := j.from + (j.to-j.from)/2
@@ -114,6 +117,18 @@ func (j *job) membersOf(ctx context.Context, src audience.Source, set *definitio
 	return out, nil
 }
 
+// packedTimers is when the earliest of the timers that builds have armed for each of the people fires, of those that are packed still; 0 =
+// none. Such a one fires whatever becomes of the person, so nothing later need be armed beside it.
+func packedTimers(ctx context.Context, src Store, ws int64, from, to uint32) ([]int64, error) {
+	out := make([]int64, to-from)
+	err := src.PackedTimers(ctx, ws, func(t timer.Timer) {
+		if t.Person >= from && t.Person < to {
+			out[t.Person-from] = earlier(out[t.Person-from], t.Due)
+		}
+	})
+	return out, err
+}
+
 // half is one of the two ranges that a job reads beside each other.
 type half struct {
 	job      *job
@@ -143,7 +158,11 @@ func (h *half) look(p *audience.Person) error {
 			h.members[i].Add(p.Ordinal())
 		}
 	}
-	if next != 0 && (p.Due() == 0 || next < p.Due()) {
+	at := p.Due()
+	if due := h.job.packed[p.Ordinal()-h.job.from]; due != 0 {
+		at = earlier(at, due)
+	}
+	if next != 0 && (at == 0 || next < at) {
 		h.moments = append(h.moments, timer.Timer{Workspace: h.job.workspace, Person: p.Ordinal(), Kind: timer.Segment, Due: max(next, h.now+1)})
 	}
 	return nil

@@ -19,6 +19,8 @@ import (
 // Store is what the engine needs kept. Every method is safe for concurrent use by different partitions.
 type Store interface {
 	audience.Source
+	// PackedTimers shows the timers of a workspace's blocks, in no particular order.
+	PackedTimers(ctx context.Context, workspace int64, each func(timer.Timer)) error
 	// Partitions lists all partitions' ids.
 	Partitions(ctx context.Context) ([]int32, error)
 	// Acquire takes the partition's lease for owner until now+ttl, if it is free, run out, already owner's, or steal is

@@ -130,3 +130,20 @@ func (t *tx) NextTimer(ctx context.Context, ws int64) (int64, error) {
 	}
 	return single, err
 }
+
+// PackedTimers is part of engine.Store.
+func (db *DB) PackedTimers(ctx context.Context, ws int64, each func(timer.Timer)) error {
+	const sql = `SELECT due, doc FROM timer_blocks WHERE workspace = $1`
+	return db.queryRows(ctx, sql, []any{ws}, func(r row) error {
+		var due int64
+		var doc []byte
+		if err := r.Scan(&due, &doc); err != nil {
+			return err
+		}
+		list, err := decodeTimers(ws, due, doc)
+		for _, t := range list {
+			each(t)
+		}
+		return err
+	})
+}
