@@ -558,7 +558,7 @@ func (x *run) sizes(ctx context.Context, e *everybody, base string) error {
 	defer func() { err = errors.Join(err, w.close()) }()
 	for _, q := range []struct{ name, unit, sql string }{
 		{"a thousand segments: bytes of a document", "bytes", `SELECT CAST(avg(length(doc)) AS BIGINT) FROM people`},
-		{"a thousand segments: timers of a thousand people", "", `SELECT CAST(1000.0 * (SELECT count(*) FROM timers) / (SELECT count(*) FROM people) AS BIGINT)`},
+		{"a thousand segments: timers of a thousand people", "", `SELECT CAST(1000.0 * ((SELECT count(*) FROM timers) + (SELECT coalesce(sum(timers), 0) FROM timer_blocks)) / (SELECT count(*) FROM people) AS BIGINT)`},
 		{"a thousand segments: bitmaps", "kB", `SELECT CAST(coalesce(sum(length(bits)), 0) / 1000 AS BIGINT) FROM segment_pieces`},
 	} {
 		n, err := w.number(ctx, q.sql)
