@@ -53,27 +53,25 @@ func (t *itself) RoundTrip(r *http.Request) (*http.Response, error) {
 	if in.Body == nil {
 		in.Body = http.NoBody
 	}
-	w, done := &held{header: http.Header{}}, make(chan error, 1)
-	go func() { // so that whoever asks can give up
-		defer func() {
-			if recover() != nil { // a connection would have been closed
-				done <- errors.New("the answer broke off")
-			}
-		}()
-		t.handler.ServeHTTP(w, in)
-		done <- nil
-	}()
-	select {
-	case err := <-done:
-		if err != nil {
-			return nil, err
-		}
-	case <-r.Context().Done():
-		return nil, r.Context().Err()
+	w := &held{header: http.Header{}}
+	if err := t.serve(w, in); err != nil {
+		return nil, err
 	}
 	w.WriteHeader(http.StatusOK)
 	return &http.Response{
 		Status: http.StatusText(w.status), StatusCode: w.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: w.header,
 		Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r,
 	}, nil
+}
+
+// serve answers a request in the goroutine of whoever asks: handlers end with their request's context, so that they can give up, and a
+// goroutine of its own would grow its stack anew for each request.
+func (t *itself) serve(w http.ResponseWriter, r *http.Request) (err error) {
+	defer func() {
+		if recover() != nil { // a connection would have been closed
+			err = errors.New("the answer broke off")
+		}
+	}()
+	t.handler.ServeHTTP(w, r)
+	return r.Context().Err()
 }
