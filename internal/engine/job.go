@@ -158,11 +158,7 @@ func (h *half) look(p *audience.Person) error {
 			h.members[i].Add(p.Ordinal())
 		}
 	}
-	at := p.Due()
-	if due := h.job.packed[p.Ordinal()-h.job.from]; due != 0 {
-		at = earlier(at, due)
-	}
-	if next != 0 && (at == 0 || next < at) {
+	if at := earlier(p.Due(), h.job.packed[p.Ordinal()-h.job.from]); next != 0 && (at == 0 || next < at) {
 		h.moments = append(h.moments, timer.Timer{Workspace: h.job.workspace, Person: p.Ordinal(), Kind: timer.Segment, Due: max(next, h.now+1)})
 	}
 	return nil
