@@ -25,7 +25,7 @@ func (x *run) database(ctx context.Context, part string) (scratch, error) {
 		return scratch{}, nil
 	}
 	name := strings.ToLower("rapport_bench_" + part + "_" + id.Secret(8))
-	if err := x.postgres(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
+	if err := execute(ctx, x.o.DatabaseURL, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
 		return scratch{}, fmt.Errorf("make a scratch database: %w", err)
 	}
 	x.made = append(x.made, name)
@@ -45,13 +45,26 @@ func (x *run) dropDatabases() error {
 	defer cancel()
 	var errs []error
 	for _, name := range x.made {
-		errs = append(errs, x.postgres(ctx, "DROP DATABASE "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)"))
+		errs = append(errs, execute(ctx, x.o.DatabaseURL, "DROP DATABASE "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)"))
 	}
 	return errors.Join(errs...)
 }
 
-func (x *run) postgres(ctx context.Context, statement string) (err error) {
-	c, err := pgx.Connect(ctx, x.o.DatabaseURL)
+// settle does what PostgreSQL does by itself within the minutes after much was written: until then each row that is read is looked up among the
+// transactions first, and its own processes do that beside whatever is measured.
+func (s scratch) settle(ctx context.Context) error {
+	if s.url == "" {
+		return nil
+	}
+	if err := execute(ctx, s.url, "VACUUM (ANALYZE)"); err != nil {
+		return fmt.Errorf("vacuum the scratch database: %w", err)
+	}
+	return nil
+}
+
+// execute has PostgreSQL do one thing, outside of any transaction.
+func execute(ctx context.Context, databaseURL, statement string) (err error) {
+	c, err := pgx.Connect(ctx, databaseURL)
 	if err != nil {
 		return err
 	}

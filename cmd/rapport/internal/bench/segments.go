@@ -80,6 +80,9 @@ func (x *run) segments(ctx context.Context) (err error) {
 	if err := x.fill(ctx, e); err != nil {
 		return fmt.Errorf("write people: %w", err)
 	}
+	if err := db.settle(ctx); err != nil {
+		return err
+	}
 	for range x.o.Rounds {
 		if err := errors.Join(x.askEverybody(ctx, e), x.askNever(ctx, e)); err != nil {
 			return err
