@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"rapport.example/internal/value"
@@ -24,7 +25,7 @@ type View struct {
 	attributes []viewed
 	devices    int // where the list of devices begins
 	segments   int // where the list of memberships begins
-	facts      int
+	facts      []placed
 	named      int
 	gen, due   int64
 	anonymous  int     // where the list of anonymous ids begins, 0 = there is none
@@ -33,12 +34,18 @@ type View struct {
 
 type viewed struct{ name, value []byte }
 
+// placed is a fact, and where what was counted begins.
+type placed struct {
+	key uint64
+	at  int
+}
+
 // Reset makes the view one of another stored document. Damaged bytes are errors that wrap ErrCorrupt.
 func (v *View) Reset(ref Ref, data []byte) error {
 	if len(data) == 0 || data[0] == 0 || data[0] > codecVersion {
 		return fmt.Errorf("person %d of workspace %d: %w", ref.Ordinal, ref.Workspace, ErrCorrupt)
 	}
-	*v = View{ref: ref, data: data, attributes: v.attributes[:0], times: v.times[:0]}
+	*v = View{ref: ref, data: data, attributes: v.attributes[:0], facts: v.facts[:0], times: v.times[:0]}
 	r := reader{data: data, at: 1}
 	v.cio, v.id, v.email = r.bytes(), r.bytes(), r.bytes()
 	v.created, v.firstEvent = r.int(), r.int()
@@ -56,19 +63,13 @@ func (v *View) Reset(ref Ref, data []byte) error {
 		r.span()
 	}
 	v.segments = r.at
-	for range r.count(2) {
-		r.skip()
-		r.skip()
+	r.pass(2 * r.count(2))
+	for range r.count(11) {
+		v.facts = append(v.facts, placed{r.fixed(), r.at})
+		r.pass(2)
+		r.pass(r.count(1))
 	}
-	v.facts = r.at
-	r.skipFacts()
-	for range r.count(3) { // entries
-		r.skip()
-		r.skip()
-		r.skip()
-	}
-	r.skip()
-	r.skip()
+	r.pass(3*r.count(3) + 2) // entries, the newest activity and decision
 	v.named = r.at
 	for range r.count(2) {
 		r.span()
@@ -156,28 +157,22 @@ func (v *View) lastAnonymous() string {
 
 // Fact is Document.Fact.
 func (v *View) Fact(key uint64) Fact {
-	r := reader{data: v.data, at: v.facts}
-	for range r.count(11) {
-		f := Fact{Key: r.fixed(), First: r.int(), Count: r.int()}
-		n := r.count(1)
-		if f.Key != key {
-			for range n {
-				r.skip()
-			}
-			continue
-		}
-		at, last := len(v.times), f.First
-		v.times = slices.Grow(v.times, n)
-		for range n {
-			last += r.int()
-			v.times = append(v.times, last)
-		}
-		if n > 0 {
-			f.Newest = v.times[at:len(v.times):len(v.times)]
-		}
-		return f
+	i := slices.IndexFunc(v.facts, func(f placed) bool { return f.key == key })
+	if i < 0 {
+		return Fact{Key: key}
 	}
-	return Fact{Key: key}
+	r := reader{data: v.data, at: v.facts[i].at}
+	f := Fact{Key: key, First: r.int(), Count: r.int()}
+	n, at, last := r.count(1), len(v.times), f.First
+	v.times = slices.Grow(v.times, n)
+	for range n {
+		last += r.int()
+		v.times = append(v.times, last)
+	}
+	if n > 0 {
+		f.Newest = v.times[at:len(v.times):len(v.times)]
+	}
+	return f
 }
 
 // Devices are Document.Devices without their tokens.
@@ -239,13 +234,24 @@ func (r *reader) skip() {
 	r.fail()
 }
 
-func (r *reader) skipFacts() {
-	for range r.count(11) {
-		r.fixed()
-		r.skip()
-		r.skip()
-		for range r.count(1) {
-			r.skip()
+// pass passes n numbers, those that end within eight bytes together.
+func (r *reader) pass(n int) {
+	for n > 0 && len(r.data)-r.at >= 8 {
+		ends := ^binary.LittleEndian.Uint64(r.data[r.at:]) & 0x8080808080808080 // the bytes that numbers end with
+		k := bits.OnesCount64(ends)
+		if k == 0 {
+			break
 		}
+		if k > n {
+			for range k - n {
+				ends &^= 1 << (63 - bits.LeadingZeros64(ends))
+			}
+			k = n
+		}
+		r.at += 8 - bits.LeadingZeros64(ends)/8
+		n -= k
+	}
+	for range n {
+		r.skip()
 	}
 }

@@ -2,10 +2,14 @@ package person
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"rapport.example/internal/value"
 )
 
 // TestView holds the skipping reader to what the decoded document says.
@@ -72,5 +76,52 @@ func TestViewOfDamage(t *testing.T) {
 	}
 	if err := v.Reset(Ref{1, 1}, append([]byte{200}, whole[1:]...)); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("a newer version: %v, want ErrCorrupt", err)
+	}
+}
+
+// TestPass passes numbers as skip does, also past the end and over numbers that are too long.
+func TestPass(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		data := rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 0x7f, 0x80, 0xff}), 0, 40).Draw(t, "data")
+		n := rapid.IntRange(0, 20).Draw(t, "n")
+		one, all := reader{data: data}, reader{data: data}
+		for range n {
+			one.skip()
+		}
+		all.pass(n)
+		if one.at != all.at || one.bad != all.bad {
+			t.Fatalf("pass ends at %d, bad %v; skip at %d, %v", all.at, all.bad, one.at, one.bad)
+		}
+	})
+}
+
+// BenchmarkView reads two facts and an attribute of a document with ten attributes, six chains and five facts.
+func BenchmarkView(b *testing.B) {
+	d := &Document{Ref: Ref{1, 1}, CIO: "c1", ID: "u1", Created: 1_700_000_000_000, LastActivity: 1 << 24}
+	for i := range 10 {
+		d.Attributes = append(d.Attributes, Attribute{Name: fmt.Sprint("attribute", i), Value: value.Quote(fmt.Sprint("value ", i)), At: 1_700_000_000})
+	}
+	for i := range 6 {
+		d.Named = append(d.Named, Named{Name: fmt.Sprint("\x01event", i), Seq: 1<<24 + int64(i)})
+	}
+	for i := range 5 {
+		f := Fact{Key: uint64(i) << 50, Count: 9}
+		for k := range 9 {
+			f.Newest = append(f.Newest, 1_700_000_000_000-int64(k)*10_000_000)
+		}
+		d.Facts = append(d.Facts, f)
+	}
+	data := d.Encode(nil)
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	var v View
+	for b.Loop() {
+		if err := v.Reset(d.Ref, data); err != nil {
+			b.Fatal(err)
+		}
+		if v.Fact(3<<50).Count+v.Fact(4<<50).Count != 18 || len(v.Get("attribute5")) == 0 {
+			b.Fatal("not what was written")
+		}
 	}
 }

@@ -25,8 +25,9 @@ func (db *DB) Documents(ctx context.Context, ws int64, from, to uint32, each fun
 	sql := `SELECT p.person, p.doc FROM people p WHERE ` + db.dialect().everybody
 	var who int64
 	var doc []byte
+	lent := db.dialect().lend(&doc)
 	return db.queryRows(ctx, sql, []any{ws, int64(from), int64(to)}, func(r row) error {
-		if err := r.Scan(&who, &doc); err != nil {
+		if err := r.Scan(&who, lent); err != nil {
 			return err
 		}
 		return each(uint32(who), doc)
@@ -39,8 +40,9 @@ func (db *DB) Pick(ctx context.Context, ws int64, people []uint32, each func(ord
 	keys := set{repeat(ws, len(people)), col(people, func(o uint32) int64 { return int64(o) })}
 	var who int64
 	var doc []byte
+	lent := db.dialect().lend(&doc)
 	return db.querySet(ctx, sql, keys, func(r row) error {
-		if err := r.Scan(&who, &doc); err != nil {
+		if err := r.Scan(&who, lent); err != nil {
 			return err
 		}
 		return each(uint32(who), doc)

@@ -1,6 +1,12 @@
 package store
 
-import "rapport.example/internal/person"
+import (
+	"database/sql"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"rapport.example/internal/person"
+)
 
 // dialect holds what the one query text cannot say for both databases. A list as one parameter is the fifth difference:
 // see set.
@@ -20,6 +26,8 @@ type dialect struct {
 	everybody string
 	// eventTables makes a table of event ids, whose name is %s.
 	eventTables string
+	// lend is where a row puts bytes that are needed until the next row alone: they are not copied.
+	lend func(*[]byte) any
 	// unique tells a violated unique index.
 	unique func(error) bool
 }
@@ -27,6 +35,7 @@ type dialect struct {
 var (
 	onSQLite = dialect{
 		name: "sqlite", unique: sqliteUnique,
+		lend:       func(b *[]byte) any { return (*sql.RawBytes)(b) },
 		putPeople:  `INSERT INTO people (id, workspace, person, doc) {rows} ON CONFLICT (id) DO UPDATE SET doc = excluded.doc`,
 		peopleSet:  func(refs []person.Ref) set { return append(set{col(refs, rowOf)}, refSet(refs)...) },
 		samePerson: `p.id = (k.workspace << 32) + k.person`,
@@ -36,6 +45,7 @@ var (
 	}
 	onPostgres = dialect{
 		name: "postgres", forUpdate: " FOR UPDATE",
+		lend:       func(b *[]byte) any { return (*pgtype.DriverBytes)(b) },
 		putPeople:  `INSERT INTO people (workspace, person, doc) {rows} ON CONFLICT (workspace, person) DO UPDATE SET doc = excluded.doc`,
 		peopleSet:  refSet,
 		samePerson: `p.workspace = k.workspace AND p.person = k.person`,

@@ -193,10 +193,11 @@ func (db *DB) Events(ctx context.Context, ws, from, to int64, wanted []audience.
 	}
 	var missing [][2]int64
 	next := from
+	var n int64
+	var doc []byte
+	lent := db.dialect().lend(&doc)
 	err := db.queryRows(ctx, sql, []any{ws, (from + engine.EventPiece - 1) / engine.EventPiece, to / engine.EventPiece, after}, func(x row) error {
-		var n int64
-		var doc []byte
-		if err := x.Scan(&n, &doc); err != nil {
+		if err := x.Scan(&n, lent); err != nil {
 			return err
 		}
 		if n*engine.EventPiece > next {
