@@ -66,7 +66,7 @@ const gcPercent = 200
 
 // heapFloor bytes count as live and are never touched, so that the system gives no memory for them. Without them a process with
 // few MB alive, as one that serves an agent, would be collected after every few MB of garbage.
-const heapFloor = 32 << 20
+const heapFloor = 96 << 20
 
 func main() {
 	floor := make([]byte, 0, heapFloor)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -44,12 +45,13 @@ func (s *Server) Handler() http.Handler {
 func (s *Server) stack(get func(r *http.Request) *sdk.Server) http.Handler {
 	sessions := sdk.NewStreamableHTTPHandler(get, &sdk.StreamableHTTPOptions{Logger: s.o.Logger, SessionTimeout: 30 * time.Minute})
 	stateless := sdk.NewStreamableHTTPHandler(get, &sdk.StreamableHTTPOptions{Logger: s.o.Logger, Stateless: true})
+	whole := sdk.NewStreamableHTTPHandler(get, &sdk.StreamableHTTPOptions{Logger: s.o.Logger, Stateless: true, JSONResponse: true})
 	both := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.Check(selection(r)); err != nil {
 			http.Error(w, err.Error(), http.StatusNotFound)
 			return
 		}
-		without, err := sessionless(w, r)
+		without, told, err := sessionless(w, r)
 		var long *http.MaxBytesError
 		switch {
 		case errors.As(err, &long):
@@ -57,8 +59,10 @@ func (s *Server) stack(get func(r *http.Request) *sdk.Server) http.Handler {
 			http.Error(w, "the request is longer than 4 MiB", http.StatusRequestEntityTooLarge)
 		case err != nil:
 			http.Error(w, "the request broke off", http.StatusBadRequest)
-		case without:
+		case without && told:
 			stateless.ServeHTTP(w, r)
+		case without:
+			whole.ServeHTTP(w, r)
 		default:
 			sessions.ServeHTTP(w, r)
 		}
@@ -82,19 +86,22 @@ func (s *Server) turnedAway(ctx context.Context, outcome, rule string) {
 	}
 }
 
-// sessionless tells whether a request is of a revision without sessions, by its header or by what its body says.
-func sessionless(w http.ResponseWriter, r *http.Request) (bool, error) {
-	told := r.Header.Get("Mcp-Protocol-Version") >= modern
+// sessionless tells whether a request is of a revision without sessions, by its header or by what its body says, and whether its answer may
+// be more than one message: a caller hears how far a call is, or what is logged, only if the request asks for it.
+func sessionless(w http.ResponseWriter, r *http.Request) (without, stream bool, err error) {
+	without = r.Header.Get("Mcp-Protocol-Version") >= modern
 	if r.Method != http.MethodPost {
-		return told, nil
+		return without, true, nil
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	if told || !bytes.Contains(body, []byte(revisionKey)) && !bytes.Contains(body, []byte(`\u`)) {
-		return told, nil
+	escaped := bytes.Contains(body, []byte(`\u`))
+	stream = escaped || slices.ContainsFunc(asksForMore, func(key []byte) bool { return bytes.Contains(body, key) })
+	if without || !escaped && !bytes.Contains(body, []byte(revisionKey)) {
+		return without, stream, nil
 	}
 	var m struct {
 		Params struct {
@@ -103,8 +110,11 @@ func sessionless(w http.ResponseWriter, r *http.Request) (bool, error) {
 	}
 	err = json.Unmarshal(body, &m) // what is no JSON is for the handler to refuse
 	_, ok := m.Params.Meta[revisionKey]
-	return ok && err == nil, nil
+	return ok && err == nil, stream, nil
 }
+
+// asksForMore are in a request whose answer may be more than one message.
+var asksForMore = [][]byte{[]byte("progressToken"), []byte("logLevel"), []byte("subscriptions/")}
 
 func basic(user, password string) string {
 	return base64.StdEncoding.EncodeToString([]byte(user + ":" + password))

@@ -2,6 +2,7 @@ package mcp_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -75,6 +76,63 @@ func TestTurnedAway(t *testing.T) {
 			t.Errorf("%s: the record says %q, want %q", test.name, got, test.row)
 		}
 	}
+}
+
+// TestAnswersWhole: without sessions an answer is one JSON document, unless the caller asks for more than the answer, in whichever way that is written.
+func TestAnswersWhole(t *testing.T) {
+	t.Parallel()
+	url := serve(t)
+	secret := key(t, url, "read")
+	const doc, stream = "application/json", "text/event-stream"
+	for _, test := range []struct{ name, era, method, params, meta, want string }{
+		{"a call", newer, "tools/call", `"name":"get_workspace","arguments":{}`, "", doc},
+		{"a list", newer, "tools/list", "", "", doc},
+		{"a call that tells how far it is", newer, "tools/call", `"name":"get_workspace","arguments":{}`, `,"progressToken":1`, stream},
+		{"the same, escaped", newer, "tools/call", `"name":"get_workspace","arguments":{}`, `,"progress\u0054oken":1`, stream},
+		{"a call in a session", older, "tools/call", `"name":"get_workspace","arguments":{}`, "", stream},
+	} {
+		meta := ""
+		if test.era == newer {
+			meta = `"io.modelcontextprotocol/protocolVersion":"` + newer + `","io.modelcontextprotocol/clientInfo":{"name":"x","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}`
+		}
+		head := http.Header{
+			"Authorization": {"Bearer " + secret}, "Content-Type": {"application/json"}, "Accept": {doc + ", " + stream},
+			"Mcp-Protocol-Version": {test.era}, "Mcp-Method": {test.method},
+		}
+		if test.method == "tools/call" {
+			head.Set("Mcp-Name", "get_workspace")
+		}
+		if test.era == older {
+			open := `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"` + older + `","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}`
+			res, _ := post(t, url+"/mcp", head, open)
+			head.Set("Mcp-Session-Id", res.Header.Get("Mcp-Session-Id"))
+			post(t, url+"/mcp", head, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+		}
+		params := strings.Trim(test.params+`,"_meta":{`+meta+test.meta+`}`, ",")
+		res, body := post(t, url+"/mcp", head, `{"jsonrpc":"2.0","id":2,"method":"`+test.method+`","params":{`+params+`}}`)
+		if got := res.Header.Get("Content-Type"); res.StatusCode != http.StatusOK || got != test.want || !strings.Contains(body, `"id":2`) || strings.Contains(body, `"error"`) {
+			t.Errorf("%s: %s, %s, want %s: %s", test.name, res.Status, got, test.want, body)
+		}
+	}
+}
+
+func post(t *testing.T, url string, head http.Header, body string) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = head.Clone()
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	all, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(all)
 }
 
 // TestSwitches: the workspace's switches hold from the next call on, also of sessions that are open, and what they refuse is recorded.
