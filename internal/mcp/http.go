@@ -51,7 +51,7 @@ func (s *Server) stack(get func(r *http.Request) *sdk.Server) http.Handler {
 			http.Error(w, err.Error(), http.StatusNotFound)
 			return
 		}
-		without, told, err := sessionless(w, r)
+		without, stream, err := sessionless(w, r)
 		var long *http.MaxBytesError
 		switch {
 		case errors.As(err, &long):
@@ -59,7 +59,7 @@ func (s *Server) stack(get func(r *http.Request) *sdk.Server) http.Handler {
 			http.Error(w, "the request is longer than 4 MiB", http.StatusRequestEntityTooLarge)
 		case err != nil:
 			http.Error(w, "the request broke off", http.StatusBadRequest)
-		case without && told:
+		case without && stream:
 			stateless.ServeHTTP(w, r)
 		case without:
 			whole.ServeHTTP(w, r)

@@ -65,7 +65,8 @@ func (v *View) Reset(ref Ref, data []byte) error {
 	v.segments = r.at
 	r.pass(2 * r.count(2))
 	for range r.count(11) {
-		v.facts = append(v.facts, placed{r.fixed(), r.at})
+		key := r.fixed()
+		v.facts = append(v.facts, placed{key, r.at})
 		r.pass(2)
 		r.pass(r.count(1))
 	}
