@@ -20,22 +20,32 @@ import (
 // send is a request as a program makes it that is no client of the protocol.
 func send(t *testing.T, method, url, token, body string, headers ...string) int {
 	t.Helper()
+	head := http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}}
+	for i := 0; i < len(headers); i += 2 {
+		head.Set(headers[i], headers[i+1])
+	}
+	res, _ := answer(t, method, url, head, body)
+	return res.StatusCode
+}
+
+// answer is what comes back for a request, read to its end.
+func answer(t *testing.T, method, url string, head http.Header, body string) (*http.Response, string) {
+	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+token)
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Accept", "application/json, text/event-stream")
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
+	r.Header = head.Clone()
 	res, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	res.Body.Close()
-	return res.StatusCode
+	defer res.Body.Close()
+	all, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(all)
 }
 
 // TestTurnedAway: what does not come as far as a tool is refused, and what has a key of the workspace leaves its entry in the record.
@@ -104,35 +114,16 @@ func TestAnswersWhole(t *testing.T) {
 		}
 		if test.era == older {
 			open := `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"` + older + `","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}`
-			res, _ := post(t, url+"/mcp", head, open)
+			res, _ := answer(t, http.MethodPost, url+"/mcp", head, open)
 			head.Set("Mcp-Session-Id", res.Header.Get("Mcp-Session-Id"))
-			post(t, url+"/mcp", head, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+			answer(t, http.MethodPost, url+"/mcp", head, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
 		}
 		params := strings.Trim(test.params+`,"_meta":{`+meta+test.meta+`}`, ",")
-		res, body := post(t, url+"/mcp", head, `{"jsonrpc":"2.0","id":2,"method":"`+test.method+`","params":{`+params+`}}`)
+		res, body := answer(t, http.MethodPost, url+"/mcp", head, `{"jsonrpc":"2.0","id":2,"method":"`+test.method+`","params":{`+params+`}}`)
 		if got := res.Header.Get("Content-Type"); res.StatusCode != http.StatusOK || got != test.want || !strings.Contains(body, `"id":2`) || strings.Contains(body, `"error"`) {
 			t.Errorf("%s: %s, %s, want %s: %s", test.name, res.Status, got, test.want, body)
 		}
 	}
-}
-
-func post(t *testing.T, url string, head http.Header, body string) (*http.Response, string) {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header = head.Clone()
-	res, err := http.DefaultTransport.RoundTrip(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	all, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res, string(all)
 }
 
 // TestSwitches: the workspace's switches hold from the next call on, also of sessions that are open, and what they refuse is recorded.
