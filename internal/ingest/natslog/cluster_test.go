@@ -171,7 +171,7 @@ func TestLeaderKilled(t *testing.T) {
 		read.until(t, 60*time.Second, func() bool { return read.seen[last] > 0 || hasAbove(read.seen, last) })
 		t.Logf("round %d: node %d was down after %s; the log took writes %s after the kill began, the reader had them after %s", round, leader, down, written, time.Since(began))
 		c.Restart(leader)
-		c.Settled()
+		c.Settled("RAPPORT_P0")
 	}
 	stop()
 	writers.Wait()

@@ -129,8 +129,9 @@ func (c *Cluster) Leader(stream string) int {
 	return leader
 }
 
-// Settled waits until the cluster has a leader that all running nodes follow.
-func (c *Cluster) Settled() {
+// Settled waits until the cluster has a leader that all running nodes follow, and each of them holds the streams
+// named, up to their ends. A server that is stopped while it recovers a stream leaves that stream's files open.
+func (c *Cluster) Settled(streams ...string) {
 	c.tb.Helper()
 	if len(c.nodes) == 1 {
 		return
@@ -143,6 +144,11 @@ func (c *Cluster) Settled() {
 			}
 			if !ns.JetStreamIsCurrent() {
 				return false
+			}
+			for _, name := range streams {
+				if !ns.JetStreamIsStreamCurrent(server.DEFAULT_GLOBAL_ACCOUNT, name) {
+					return false
+				}
 			}
 			led = led || ns.JetStreamIsLeader()
 		}
