@@ -41,11 +41,12 @@ func (s *Server) Handler() http.Handler {
 }
 
 // stack is all that is between a request and the MCP server that get gives it: other origins and keys of other kinds are refused, bodies
-// bounded, and the two eras of the protocol parted.
+// bounded, the two eras of the protocol parted, and as many in work at once as the processors can use.
 func (s *Server) stack(get func(r *http.Request) *sdk.Server) http.Handler {
 	sessions := sdk.NewStreamableHTTPHandler(get, &sdk.StreamableHTTPOptions{Logger: s.o.Logger, SessionTimeout: 30 * time.Minute})
 	stateless := sdk.NewStreamableHTTPHandler(get, &sdk.StreamableHTTPOptions{Logger: s.o.Logger, Stateless: true})
 	whole := sdk.NewStreamableHTTPHandler(get, &sdk.StreamableHTTPOptions{Logger: s.o.Logger, Stateless: true, JSONResponse: true})
+	turns := newTurns()
 	both := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.Check(selection(r)); err != nil {
 			http.Error(w, err.Error(), http.StatusNotFound)
@@ -57,15 +58,26 @@ func (s *Server) stack(get func(r *http.Request) *sdk.Server) http.Handler {
 		case errors.As(err, &long):
 			s.turnedAway(r.Context(), "payload_too_large", "body")
 			http.Error(w, "the request is longer than 4 MiB", http.StatusRequestEntityTooLarge)
+			return
 		case err != nil:
 			http.Error(w, "the request broke off", http.StatusBadRequest)
-		case without && stream:
-			stateless.ServeHTTP(w, r)
-		case without:
-			whole.ServeHTTP(w, r)
-		default:
-			sessions.ServeHTTP(w, r)
+			return
 		}
+		era := sessions
+		switch {
+		case without && stream:
+			era = stateless
+		case without:
+			era = whole
+		}
+		if r.Method == http.MethodPost {
+			done, err := turns.take(r.Context())
+			if err != nil {
+				return // nobody waits for an answer
+			}
+			defer done()
+		}
+		era.ServeHTTP(w, r)
 	})
 	keyed := auth.RequireBearerToken(s.verify, &auth.RequireBearerTokenOptions{AllowMissingExpiration: true})
 	origins := http.NewCrossOriginProtection()
