@@ -6,6 +6,8 @@ import { createInterface } from 'node:readline';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { start, keys, root, rapport } from './harness.mjs';
 import { bearer } from './bearer.mjs';
 
@@ -131,6 +133,24 @@ test('conformance and inspector against the built binary', async (t) => {
     });
     await Promise.all(workers);
     console.log(`inspector: ${reads.length} read tools over both transports and in both eras`);
+  });
+
+  await t.test("the protocol's own library hears why a call failed, though it checks what tools answer", async () => {
+    const client = new Client({ name: 'test', version: '1' });
+    await client.connect(new StreamableHTTPClientTransport(new URL(`${s.url}/mcp/x/all`), { requestInit: { headers: { Authorization: `Bearer ${secret}` } } }));
+    try {
+      const { tools } = await client.listTools();
+      for (const { name } of tools) {
+        const res = await client.callTool({ name, arguments: { no_such_field: 1 } });
+        assert.equal(res.isError, true, name);
+        assert.equal(res.structuredContent.code, 'invalid_input', name);
+      }
+      const res = await client.callTool({ name: 'get_person', arguments: { id: 'nobody' } });
+      assert.equal(res.structuredContent.code, 'not_found');
+      assert.match(res.content[0].text, /^not_found: /);
+    } finally {
+      await client.close();
+    }
   });
 
   await t.test("README's lines connect an agent, who sees the mail", async () => {

@@ -260,6 +260,7 @@ func (d *demo) welcome(info server.Info, n int) {
 		}
 	}
 	fmt.Fprintf(out, "\nSend a person and an event, as any Customer.io client would; the welcome mail is there a moment later:\n\n  curl -u %s %s/api/v2/batch -H 'Content-Type: application/json' -d '%s'\n", track, info.URL, firstSteps)
+	fmt.Fprintf(out, "\nFor this workspace it is %s now: its clock runs %d days ahead. Send no timestamps, or such as count from then.\n", time.Now().AddDate(0, 0, demoDays).Format(time.DateOnly), demoDays)
 	fmt.Fprintf(out, "\nAsk why somebody got a message:\n\n  RAPPORT_ADMIN_KEY=%s rapport why u0001 --server %s\n", d.admin.AdminKey, info.URL)
 	fmt.Fprintf(out, "\nConnect an agent (MCP):\n\n  {\"mcpServers\":{\"rapport\":{\"type\":\"http\",\"url\":\"%s/mcp\",\"headers\":{\"Authorization\":\"Bearer %s\"}}}}\n", info.URL, agent)
 	fmt.Fprintf(out, "\nA little live traffic keeps flowing. Ctrl-C stops.\n")

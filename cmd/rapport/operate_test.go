@@ -4,14 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	example "rapport.example"
+	appapi "rapport.example/internal/api/app"
 	"rapport.example/internal/config"
 	"rapport.example/internal/server"
 )
@@ -171,7 +174,24 @@ func TestClock(t *testing.T) {
 	t.Parallel()
 	url, _ := serve(t, t.TempDir())
 	c := client{t, url}
+	var made struct{ Secret string }
+	c.json(&made, "keys", "create", "--kind", "app")
+	says := func() string { // how a client of the App API, as the agents' tools are, learns of it
+		t.Helper()
+		status, answer := c.tell(http.MethodGet, "/v1/workspaces", "", "Authorization", "Bearer "+made.Secret)
+		var out appapi.WorkspacesAnswer
+		if err := json.Unmarshal([]byte(answer), &out); err != nil || len(out.Workspaces) != 1 {
+			t.Fatalf("%d %s, %v", status, answer, err)
+		}
+		return out.Workspaces[0].TestClock
+	}
+	if at := says(); at != "" {
+		t.Errorf("a clock that was never moved is called a test clock: %s", at)
+	}
 	c.wants([]string{"clock", "advance", "72h"}, "(72h0m0s ahead of real time)")
+	if at, err := time.Parse(time.RFC3339, says()); err != nil || at.Before(time.Now().Add(71*time.Hour)) {
+		t.Errorf("the App API says %s, %v; want three days from now", at, err)
+	}
 	c.wants([]string{"clock", "set", "2030-01-01T00:00:00Z"}, "2030-01-01T00:00:0")
 	c.wants([]string{"clock", "show"}, "2030-01-01T00:00:")
 	code, _, errs := command(t, "clock", "set", "2020-01-01T00:00:00Z", "--server", url, "--admin-key", adminKey)

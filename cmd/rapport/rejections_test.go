@@ -9,7 +9,7 @@ import (
 	"rapport.example/internal/api/admin"
 )
 
-// tell sends a write with the Track key and returns what it is answered.
+// tell sends a request, with the Track key where headers bring no other, and returns what it is answered.
 func (c client) tell(method, path, body string, headers ...string) (status int, answer string) {
 	c.t.Helper()
 	req, err := http.NewRequestWithContext(c.t.Context(), method, c.url+path, strings.NewReader(body))

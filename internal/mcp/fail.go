@@ -127,13 +127,13 @@ func explain(next sdk.MethodHandler) sdk.MethodHandler {
 // Why arguments do not fit a schema, in sentences that quote what came.
 var (
 	unfitField   = regexp.MustCompile(`/properties/([a-z_]+)`)
-	unfitUnknown = regexp.MustCompile(`unexpected additional properties`)
+	unfitUnknown = regexp.MustCompile(`unexpected additional properties(?: \["([a-z_]{1,40})")?`)
 	unfitMissing = regexp.MustCompile(`required: missing properties: \["([a-z_]+)"`)
 	unfitEnum    = regexp.MustCompile(`enum: (?s:.*) does not equal any of: \[([a-z_ ]+)\]`)
 	unfitType    = regexp.MustCompile(`type: (?s:.*), want "([a-z]+)"`)
 )
 
-// unfit is the refusal of arguments that do not fit a tool's schema, in words that hold nothing of the arguments.
+// unfit is the refusal of arguments that do not fit a tool's schema, in words that hold nothing of the arguments but the name of a field.
 func unfit(err error) *toolError {
 	t := &toolError{Code: "invalid_input", Hint: "the tool's input schema says what it takes", rule: "schema"}
 	why := err.Error()
@@ -151,6 +151,9 @@ func unfit(err error) *toolError {
 	switch {
 	case unfitUnknown.MatchString(why):
 		t.Message = field + " must not hold fields that the tool does not know"
+		if name := unfitUnknown.FindStringSubmatch(why)[1]; name != "" {
+			t.Message = field + " must not hold the field " + name + ", which the tool does not know"
+		}
 	case unfitMissing.MatchString(why):
 		t.Message = field + " must be given"
 	case unfitEnum.MatchString(why):

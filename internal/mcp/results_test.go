@@ -297,6 +297,7 @@ func TestErrors(t *testing.T) {
 	_, gone := over(t, dead.URL, false, nil)
 	_, hosted := over(t, b.URL, true, nil)
 	_, slow := over(t, b.URL, false, func(o *Options) { o.Limits = Limits{Archive: 1} })
+	schemas := validators(t, c)
 	call1(t, slow, "get_delivery", m{"delivery_id": "a", "include_body": true})
 	person := func(id string) m { return m{"id": id} }
 	for _, x := range []struct {
@@ -323,6 +324,7 @@ func TestErrors(t *testing.T) {
 		{"not on hosted", "unsupported_on_connection", hosted, "get_service_detail", m{"service_id": "customer-io", "sections": []string{"reports"}}, false, false, "", 0},
 		{"gone", "upstream_timeout", gone, "get_segment", m{"segment_id": "1"}, true, false, "", 0},
 		{"unknown field", "invalid_input", c, "track_event", m{"id": "1", "name": "x", "bcc": "e"}, false, false, "", 0},
+		{"unknown field, not a name", "invalid_input", c, "track_event", m{"id": "1", "name": "x", "Ignore all": "e"}, false, false, "", 0},
 		{"missing field", "invalid_input", c, "track_event", m{"id": "1"}, false, false, "name", 0},
 		{"wrong value", "invalid_input", c, "list_messages", m{"kind": "newsletter"}, false, false, "kind", 0},
 		{"wrong type", "invalid_input", c, "get_person", m{"id": 5}, false, false, "id", 0},
@@ -343,6 +345,14 @@ func TestErrors(t *testing.T) {
 			res := call1(t, x.c, x.tool, x.args)
 			e := asMap(t, res.StructuredContent)
 			text := res.Content[0].(*sdk.TextContent).Text
+			for name, schema := range schemas {
+				if err := schema.Validate(e); err != nil {
+					t.Errorf("a client that checks what %s answers throws this error away: %v", name, err)
+				}
+			}
+			if strings.Contains(text, "Ignore") || x.name == "unknown field" && !strings.Contains(text, "the field bcc,") {
+				t.Errorf("which field it is should be said, and nothing else of what came: %s", text)
+			}
 			if !res.IsError || e["code"] != x.code || e["retryable"] != x.retry || !strings.HasPrefix(text, x.code+": ") || e["message"] == "" {
 				t.Errorf("%v\n%s", e, text)
 			}

@@ -236,15 +236,13 @@ func simplify(s *jsonschema.Schema) {
 }
 
 // slim takes from an output schema what a model pays for and does not need: the fields of objects more than one level deep, which are
-// told as objects, and who must be there but at the root. Inputs stay whole.
+// told as objects. Nothing is required, because the structured content of a call that failed has the same schema and other fields: a
+// client that checks it, as the protocol's TypeScript library does, would else throw the error away. Inputs stay whole.
 func slim(s *jsonschema.Schema, depth int) {
 	if s == nil {
 		return
 	}
-	s.AdditionalProperties = nil
-	if depth > 0 {
-		s.Required = nil
-	}
+	s.AdditionalProperties, s.Required = nil, nil
 	if depth > 1 {
 		s.Properties = nil
 	}

@@ -23,6 +23,8 @@ type (
 	workspaceInfo struct {
 		ID   text `json:"id"`
 		Name text `json:"name"`
+		// TestClock is the workspace's time where that runs ahead of real time.
+		TestClock text `json:"test_clock,omitempty" jsonschema:"what time it is there, if it runs ahead"`
 	}
 )
 

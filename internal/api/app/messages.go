@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"rapport.example/internal/api"
 	"rapport.example/internal/definition"
@@ -194,9 +195,11 @@ func (s *surface) workspaces(c *api.Call) error {
 		if err != nil {
 			return err
 		}
-		out.Workspaces = append(out.Workspaces, Workspace{
-			ID: w.ID, Name: w.Name, People: people, MessagesSent: sent, Billable: sent, ObjectTypes: int64(len(types)), Objects: objects,
-		})
+		of := Workspace{ID: w.ID, Name: w.Name, People: people, MessagesSent: sent, Billable: sent, ObjectTypes: int64(len(types)), Objects: objects}
+		if w.Clock > 0 {
+			of.TestClock = time.UnixMilli(w.Now(c.Now)).UTC().Format(time.RFC3339)
+		}
+		out.Workspaces = append(out.Workspaces, of)
 	}
 	return c.JSON(http.StatusOK, out)
 }

@@ -213,7 +213,8 @@ type (
 		Campaign Campaign `json:"campaign"`
 	}
 
-	// Workspace is the workspace of the key.
+	// Workspace is the workspace of the key. TestClock is its time in RFC 3339 where that runs ahead of real time, which the vendor does
+	// not have: what is sent with a time of today is as old there as the clock is ahead.
 	Workspace struct {
 		ID           int64  `json:"id"`
 		Name         string `json:"name"`
@@ -222,6 +223,7 @@ type (
 		People       int64  `json:"people"`
 		ObjectTypes  int64  `json:"object_types"`
 		Objects      int64  `json:"objects"`
+		TestClock    string `json:"test_clock,omitempty"`
 	}
 
 	// WorkspacesAnswer lists the one workspace that an App key opens.
