@@ -8,9 +8,9 @@ import "embed"
 //go:embed examples/onboarding.yaml
 var Onboarding string
 
-// Docs are the guides, docs/*.md, and the decisions in docs/adr.
+// Docs are the guides, docs/*.md, the decisions in docs/adr, and the pictures that guides show.
 //
-//go:embed docs/*.md docs/adr/*.md
+//go:embed docs/*.md docs/adr/*.md docs/images/*.jpg
 var Docs embed.FS
 
 // Skills are how tasks are done with a server, for agents: skills/NAME/SKILL.md.

@@ -17,7 +17,7 @@ import (
 
 // Options is what is shown.
 type Options struct {
-	Docs   fs.FS // NAME.md and adr/NAME.md
+	Docs   fs.FS // NAME.md, adr/NAME.md and images/FILE
 	Skills fs.FS // NAME/SKILL.md
 	// Server is server.json: the form of the MCP registry, with {host} in the addresses.
 	Server []byte
@@ -72,7 +72,7 @@ func New(o Options) (*Handler, error) {
 		return nil, err
 	}
 	for pattern, serve := range map[string]http.HandlerFunc{
-		"/llms.txt": h.llms, "/llms-full.txt": h.full, "/docs": h.contents, "/docs/{page...}": h.page, "/robots.txt": h.robots, "/sitemap.xml": h.sitemap,
+		"/llms.txt": h.llms, "/llms-full.txt": h.full, "/docs": h.contents, "/docs/{page...}": h.page, "/docs/images/{file}": h.image, "/robots.txt": h.robots, "/sitemap.xml": h.sitemap,
 		"/server.json": h.server, "/.well-known/mcp/server-card.json": h.card, "/.well-known/api-catalog": h.catalog,
 		"/examples/onboarding.yaml": h.example, "/.well-known/agent-skills/index.json": h.index, "/.well-known/agent-skills/{name}/SKILL.md": h.skillFile,
 	} {

@@ -81,7 +81,7 @@ func TestLinks(t *testing.T) {
 				seen[at] = true
 				n++
 				if strings.HasPrefix(at, "/docs/") && !strings.HasSuffix(at, ".md") {
-					next[at] = `href="([^"]+)"`
+					next[at] = `(?:href|src)="([^"]+)"`
 				}
 				if w := get(t, h, at, ""); w.Code != http.StatusOK || w.Body.Len() == 0 {
 					t.Errorf("%s links to %s, which answers %d", page, m[1], w.Code)

@@ -128,6 +128,11 @@ func (h *Handler) page(w http.ResponseWriter, r *http.Request) {
 	http.NotFound(w, r)
 }
 
+// image is a picture that a page shows.
+func (h *Handler) image(w http.ResponseWriter, r *http.Request) {
+	http.ServeFileFS(w, r, h.o.Docs, "images/"+r.PathValue("file"))
+}
+
 func (h *Handler) show(w http.ResponseWriter, s shown) {
 	for _, a := range about {
 		for _, d := range h.docs {
