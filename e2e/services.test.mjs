@@ -49,10 +49,14 @@ test('a guide is found and its example copied with the keyboard', async () => {
 test('without JavaScript every example is there, and nothing is wider than a phone', async () => {
   const context = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 390, height: 800 } });
   const page = await context.newPage();
-  for (const path of ['/services', '/services/customer-io', '/services/rapport']) {
+  for (const path of ['/services', '/services?q=email', '/services/customer-io', '/services/rapport']) {
     await page.goto(s.url + path);
-    const box = await page.locator('main').boundingBox();
-    assert.ok(box.width <= 390, `${path} is ${box.width} wide`);
+    for (const domain of await page.locator('.domain summary').all()) await domain.click();
+    const [width, scrolled] = await page.evaluate(() => [
+      document.documentElement.scrollWidth, [...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.ariaLabel),
+    ]);
+    assert.ok(width <= 390, `${path} is ${width} wide`);
+    assert.deepEqual(scrolled, [], `${path}: tables with cells out of sight`);
   }
   assert.equal(await page.locator('[data-tab]').count(), 5);
   for (const example of await page.locator('[data-tab]').all()) assert.ok(await example.isVisible());

@@ -63,7 +63,7 @@ func pageFuncs() template.FuncMap {
 	return template.FuncMap{
 		"moment": moment, "iso": iso, "address": address, "day": day, "count": grouped, "ms": func(sec int64) int64 { return sec * 1000 },
 		"category": catalog.CategoryName, "lang": catalog.LangName, "regions": catalog.Regions, "honesty": func() string { return catalog.Honesty },
-		"refs": refs, "gradeClass": gradeClass, "web": web, "plus": plus, "accessName": accessName,
+		"refs": refs, "gradeClass": gradeClass, "web": web, "shortly": shortly, "lines": lines, "plus": plus, "accessName": accessName,
 		"accesses": func() []catalog.Access {
 			return []catalog.Access{catalog.Verified, catalog.Connectable, catalog.InfoOnly}
 		},

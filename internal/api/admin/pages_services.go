@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
+	"path"
+	"regexp"
 	"strings"
 
 	"rapport.example/internal/catalog"
@@ -137,6 +140,9 @@ func (p *pages) services(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if d.Intent != "" {
+		for i := range hits {
+			hits[i].Place = 0 // the best fit stands first, whatever its place in the ranking
+		}
 		d.Hits = hits
 	} else {
 		d.Groups = groups(hits, d.Categories)
@@ -254,6 +260,41 @@ func accessName(a catalog.Access) string {
 // web tells addresses that a browser can open from places in our own source.
 func web(source string) bool {
 	return strings.HasPrefix(source, "https://") || strings.HasPrefix(source, "http://")
+}
+
+// shortly is an address by its host and the last part of its path.
+func shortly(source string) string {
+	u, err := url.Parse(source)
+	if err != nil {
+		return source
+	}
+	switch dir, last := path.Split(strings.Trim(u.Path, "/")); {
+	case dir != "":
+		return u.Host + "/…/" + last
+	case last != "":
+		return u.Host + "/" + last
+	}
+	return u.Host
+}
+
+// slash is where a line may end, hyphened are words in which it should not: hosts such as api-eu, options, dates.
+var (
+	slash    = regexp.MustCompile(`[^:/]/`)
+	hyphened = regexp.MustCompile(`[\w.]*-+\w[\w.-]*`)
+)
+
+// maxWhole is the longest word with a hyphen, in bytes, that fits every column of a phone in one piece.
+const maxWhole = 20
+
+// lines is text whose lines may end behind a slash of a path and do not end at a hyphen.
+func lines(text string) template.HTML {
+	text = slash.ReplaceAllString(template.HTMLEscapeString(text), "$0<wbr>")
+	return template.HTML(hyphened.ReplaceAllStringFunc(text, func(word string) string { //nolint:gosec // escaped
+		if len(word) > maxWhole {
+			return word
+		}
+		return `<wbr><span class="whole">` + word + "</span>"
+	}))
 }
 
 func plus(n, m int) int { return n + m }

@@ -40,7 +40,8 @@ func TestServices(t *testing.T) {
 		{"/services", "application/json", "application/json", []string{`"id":"customer-io"`, `"aeo_score"`}},
 		{"/services/customer-io", "text/html,*/*", "text/html; charset=utf-8", []string{
 			"How to connect Customer.io", `data-tab="Python"`, `href="#fact-1"`, `id="fact-1"`, "<del>100 requests a second</del>", "KanseiLink published 0.70, A", "not verified",
-			"best in class", `<span class="grade good">AAA</span> 0.90`,
+			"best in class", `<span class="grade good">AAA</span> 0.90`, `uses <wbr><span class="whole">track-eu</span> and <wbr><span class="whole">api-eu.</span>`,
+			`href="https://docs.customer.io/api/track/" title="https://docs.customer.io/api/track/"`, `docs.customer.io/<wbr>…/<wbr>track</a>`, `data-label="Source"`,
 		}},
 		{"/services", "text/html", "text/html; charset=utf-8", []string{"would be AAA, held by fewer than 5 executed runs", "Best &lt;b&gt;"}},
 		{"/services/best", "text/html", "text/html; charset=utf-8", []string{"would be AAA, held by fewer than 5 executed runs", "place 1 of "}},
@@ -74,6 +75,9 @@ func TestServices(t *testing.T) {
 		if w := s.request("GET", path, "", "Accept", "text/html"); w.Code != code {
 			t.Errorf("%s: %d, want %d", path, w.Code, code)
 		}
+	}
+	if strings.Contains(s.request("GET", "/services?q=email", "", "Accept", "text/html").Body.String(), `class="place"`) {
+		t.Error("what was found by its words has places of the ranking")
 	}
 	if strings.Contains(s.request("GET", "/services/best", "", "Accept", "text/html").Body.String(), `href="javascript`) {
 		t.Error("a source that is no address became a link")

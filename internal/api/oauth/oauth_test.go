@@ -159,6 +159,25 @@ func allow(scopes ...string) url.Values {
 	return url.Values{"decision": {"allow"}, "place": {"1"}, "scope": scopes}
 }
 
+// TestPlaces: where there is one workspace it is named and nothing is chosen; where there are several, one is.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t, storetest.Options(t, storetest.SQLite))
+	s := newSite(t, db, nil)
+	page := func() string {
+		return s.do(http.MethodGet, oauth.AuthorizePath+"?"+asked().Encode(), nil).Body.String()
+	}
+	if got := page(); strings.Contains(got, `type="radio"`) || !strings.Contains(got, `<input type="hidden" name="place" value="1">`) || !strings.Contains(got, "agents may not act on live data") {
+		t.Errorf("with one workspace: %s", got)
+	}
+	if _, err := db.CreateWorkspace(t.Context(), "Other", -1); err != nil {
+		t.Fatal(err)
+	}
+	if got := page(); strings.Count(got, `type="radio" name="place"`) != 2 || strings.Contains(got, `type="hidden" name="place"`) {
+		t.Errorf("with two workspaces: %s", got)
+	}
+}
+
 // code is a code of a request that was allowed.
 func (s *site) code() string {
 	s.t.Helper()
