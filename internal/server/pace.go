@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	paceFree  = 5000                   // ops may wait to be applied without holding anybody back: the engine's normal work
-	pacePerOp = 2500 * time.Nanosecond // that each one beyond holds a newcomer back
+	paceFree  = 4000                 // ops may wait to be applied without holding anybody back: a transaction of the engine and the next
+	pacePerOp = 4 * time.Microsecond // that each one beyond holds a newcomer back
 	paceMost  = 100 * time.Millisecond
 	paceLeast = time.Millisecond // shorter waits are not worth a timer
 )

@@ -34,6 +34,7 @@ type sqliteDB struct {
 	free  chan *sqliteConn // holds the write connection while nobody uses it
 	done  chan struct{}    // closed when the write connection is
 	reads *prepared
+	back  *checkpoints
 	log   *slog.Logger
 }
 
@@ -60,13 +61,17 @@ func openSQLite(ctx context.Context, dir string, log *slog.Logger) (*sqliteDB, e
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "the database "+path+" cannot be opened")
 	}
+	back, err := newCheckpoints(path, log)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open a connection for checkpoints: %w", err), w.c.Close())
+	}
 	reads, err := sql.Open("sqlite", dsn(path, "query_only(1)", "cache_size(-16384)"))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open readers: %w", err), w.c.Close())
+		return nil, errors.Join(fmt.Errorf("open readers: %w", err), back.close(), w.c.Close())
 	}
 	reads.SetMaxOpenConns(readers)
 	reads.SetMaxIdleConns(readers)
-	db := &sqliteDB{path: path, free: make(chan *sqliteConn, 1), done: make(chan struct{}), reads: &prepared{db: reads, stmts: map[string]*sql.Stmt{}}, log: log}
+	db := &sqliteDB{path: path, free: make(chan *sqliteConn, 1), done: make(chan struct{}), reads: &prepared{db: reads, stmts: map[string]*sql.Stmt{}}, back: back, log: log}
 	db.free <- w
 	if err := reads.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open a reader: %w", err), db.close())
@@ -86,14 +91,13 @@ func dsn(path string, pragmas ...string) string {
 }
 
 // openWriter sets what the guarantees rest on: WAL, and a sync of it at each commit, on which walvfs relies as well. The WAL
-// is written back by the writer when it has grown to 128 MB, in one go: pages that many transactions touch are written back
-// once. What is deleted is overwritten: pages that fall free would else keep a deleted person's data in the file for long.
+// is written back beside the writer (see checkpoints), by the writer alone only when it has grown to 192 MB all the same. What is deleted is overwritten: pages that fall free would else keep a deleted person's data in the file for long.
 func openWriter(path string) (*sqliteConn, error) {
 	if err := walvfs.Register(); err != nil {
 		return nil, err
 	}
 	c, err := (&sqlite.Driver{}).Open(dsn(path, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-131072)", "secure_delete(1)",
-		"wal_autocheckpoint(32000)", "journal_size_limit(134217728)") + "&vfs=" + walvfs.Name)
+		"wal_autocheckpoint(48000)", "journal_size_limit(134217728)") + "&vfs=" + walvfs.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -105,14 +109,22 @@ func (db *sqliteDB) dialect() *dialect { return &onSQLite }
 func (db *sqliteDB) close() error {
 	w := <-db.free
 	close(db.done)
-	return errors.Join(db.reads.close(), w.close())
+	return errors.Join(db.reads.close(), db.back.close(), w.close())
 }
 
 func (db *sqliteDB) write(ctx context.Context, fn func(conn) error) error {
 	select {
 	case w := <-db.free:
 		defer func() { db.free <- w }()
-		return w.transact(ctx, fn)
+		if err := w.transact(ctx, fn); err != nil {
+			return err
+		}
+		if db.back.committed() {
+			if err := checkpoint(w.c); err != nil {
+				db.log.Warn("the rest of the database's write-ahead log could not be written back, it will be tried again", "error", err)
+			}
+		}
+		return nil
 	case <-db.done:
 		return errClosed
 	case <-ctx.Done():

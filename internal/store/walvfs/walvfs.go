@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"modernc.org/libc"
@@ -53,6 +54,8 @@ type file struct {
 	buf     uintptr                 // room bytes, 0 until the first write
 	n       int32                   // bytes in buf
 	at      int64                   // where in the log they belong
+	path    string
+	end     atomic.Int64 // of what SQLite wrote last
 }
 
 // Register makes the file system known to SQLite, once per process. It does not become the default.
@@ -103,7 +106,7 @@ func open(tls *libc.TLS, vfs, name, f uintptr, flags int32, out uintptr) int32 {
 	if rc != lib.SQLITE_OK || flags&lib.SQLITE_OPEN_WAL == 0 {
 		return rc
 	}
-	w := &file{own: *at[lib.Tsqlite3_io_methods](at[lib.Tsqlite3_file](f).FpMethods)}
+	w := &file{path: libc.GoString(name), own: *at[lib.Tsqlite3_io_methods](at[lib.Tsqlite3_file](f).FpMethods)}
 	w.methods = libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(w.own)))
 	if w.methods == 0 {
 		return rc // SQLite's own do as well
@@ -126,9 +129,23 @@ func find(f uintptr) *file {
 	return system.files[f]
 }
 
+// Length is how far the log at path is written, in bytes, which is less than its file's size when it has begun anew; 0 if no
+// connection of this file system has it open. It may be asked from any goroutine.
+func Length(path string) int64 {
+	system.mu.RLock()
+	defer system.mu.RUnlock()
+	for _, w := range system.files {
+		if w.path == path {
+			return w.end.Load()
+		}
+	}
+	return 0
+}
+
 // write keeps what follows on what is kept already, as far as there is room.
 func write(tls *libc.TLS, f, from uintptr, n int32, to int64) int32 {
 	w := find(f)
+	w.end.Store(to + int64(n))
 	if w.n > 0 && (to != w.at+int64(w.n) || w.n+n > room) {
 		if rc := w.flush(tls, f); rc != lib.SQLITE_OK {
 			return rc

@@ -66,7 +66,7 @@ func content(t testing.TB, db *sql.DB) string {
 }
 
 // TestCrash holds what a crash leaves to what was committed: after any sequence of transactions, some rolled back, some
-// larger than SQLite's cache, with checkpoints between, the files as they are then opened by SQLite alone have just the same
+// larger than SQLite's cache, with checkpoints between and beside them, the files as they are then opened by SQLite alone have just the same
 // rows, and so sees another connection while the first is open.
 func TestCrash(t *testing.T) {
 	t.Parallel()
@@ -75,13 +75,16 @@ func TestCrash(t *testing.T) {
 		path := filepath.Join(dir, "a.db")
 		db := open(t, path, walvfs.Name, "cache_size(8)", "wal_autocheckpoint(40)")
 		exec(t, db, `CREATE TABLE things (id INTEGER PRIMARY KEY, data BLOB)`)
-		other := open(t, path, "", "query_only(1)")
+		other, back := open(t, path, "", "query_only(1)"), open(t, path, "")
 		for n := range rapid.IntRange(1, 8).Draw(r, "transactions") {
 			exec(t, db, `BEGIN IMMEDIATE`)
 			for range rapid.IntRange(1, 4).Draw(r, "statements") {
 				rows, size := rapid.IntRange(1, 60).Draw(r, "rows"), rapid.IntRange(1, 9000).Draw(r, "size")
 				exec(t, db, fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 					INSERT INTO things SELECT (i * 7919 + %d) %% 97, randomblob(%d) FROM n WHERE 1 ON CONFLICT DO UPDATE SET data = excluded.data`, rows, n, size))
+				if rapid.IntRange(0, 3).Draw(r, "checkpoint beside") == 0 {
+					exec(t, back, `PRAGMA wal_checkpoint(PASSIVE)`)
+				}
 			}
 			exec(t, db, rapid.SampledFrom([]string{`COMMIT`, `COMMIT`, `ROLLBACK`}).Draw(r, "end"))
 			if rapid.IntRange(0, 3).Draw(r, "checkpoint") == 0 {
