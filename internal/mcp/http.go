@@ -43,9 +43,9 @@ func (s *Server) Handler() http.Handler {
 // stack is all that is between a request and the MCP server that get gives it: other origins and keys of other kinds are refused, bodies
 // bounded, the two eras of the protocol parted, and as many in work at once as the processors can use.
 func (s *Server) stack(get func(r *http.Request) *sdk.Server) http.Handler {
-	sessions := sdk.NewStreamableHTTPHandler(get, &sdk.StreamableHTTPOptions{Logger: s.o.Logger, SessionTimeout: 30 * time.Minute})
-	stateless := sdk.NewStreamableHTTPHandler(get, &sdk.StreamableHTTPOptions{Logger: s.o.Logger, Stateless: true})
-	whole := sdk.NewStreamableHTTPHandler(get, &sdk.StreamableHTTPOptions{Logger: s.o.Logger, Stateless: true, JSONResponse: true})
+	sessions := sdk.NewStreamableHTTPHandler(get, &sdk.StreamableHTTPOptions{Logger: theirs(s.o.Logger), SessionTimeout: 30 * time.Minute})
+	stateless := sdk.NewStreamableHTTPHandler(get, &sdk.StreamableHTTPOptions{Logger: theirs(s.o.Logger), Stateless: true})
+	whole := sdk.NewStreamableHTTPHandler(get, &sdk.StreamableHTTPOptions{Logger: theirs(s.o.Logger), Stateless: true, JSONResponse: true})
 	turns := newTurns()
 	both := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.Check(selection(r)); err != nil {

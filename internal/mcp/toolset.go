@@ -112,7 +112,7 @@ func (s *Server) view(sel Selection, scopes []string) *sdk.Server {
 		return m
 	}
 	m := sdk.NewServer(&sdk.Implementation{Name: "rapport", Title: "Rapport", Version: s.o.Version}, &sdk.ServerOptions{
-		Instructions: instructions, Logger: s.o.Logger, SetCacheable: cacheable,
+		Instructions: instructions, Logger: theirs(s.o.Logger), SetCacheable: cacheable,
 		CompletionHandler: func(ctx context.Context, req *sdk.CompleteRequest) (*sdk.CompleteResult, error) {
 			return s.complete(ctx, req, names)
 		},
