@@ -8,21 +8,21 @@ import (
 	"testing"
 )
 
-// lines is a log's text, which goroutines of the protocol library may still add to.
-type lines struct {
+// logged is a log's text, which goroutines of the protocol library may still add to.
+type logged struct {
 	mu  sync.Mutex
 	all bytes.Buffer
 }
 
 // Write is part of io.Writer.
-func (l *lines) Write(b []byte) (int, error) {
+func (l *logged) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.all.Write(b)
 }
 
 // String is what was written so far.
-func (l *lines) String() string {
+func (l *logged) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.all.String()
@@ -33,7 +33,7 @@ func TestQuiet(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, whole)
 	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelDebug} {
-		var said lines
+		var said logged
 		s, c := over(t, b.URL, false, func(o *Options) {
 			o.Logger = slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: level}))
 		})

@@ -47,7 +47,7 @@ func TestTurns(t *testing.T) {
 			t.Errorf("%d turns are taken, want 2", len(turns))
 		}
 		next()
-		time.Sleep(maxTurn)
+		time.Sleep(maxTurn) // by the bubble's clock: should a turn still be counted out, it would be now
 		if len(turns) != 0 {
 			t.Errorf("%d turns are taken at the end, want none", len(turns))
 		}

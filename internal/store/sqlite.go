@@ -91,7 +91,8 @@ func dsn(path string, pragmas ...string) string {
 }
 
 // openWriter sets what the guarantees rest on: WAL, and a sync of it at each commit, on which walvfs relies as well. The WAL
-// is written back beside the writer (see checkpoints), by the writer alone only when it has grown to 192 MB all the same. What is deleted is overwritten: pages that fall free would else keep a deleted person's data in the file for long.
+// is written back beside the writer (see checkpoints), by the writer alone only when it has grown to 192 MB all the same. What
+// is deleted is overwritten: pages that fall free would else keep a deleted person's data in the file for long.
 func openWriter(path string) (*sqliteConn, error) {
 	if err := walvfs.Register(); err != nil {
 		return nil, err
