@@ -40,7 +40,7 @@ var (
 		peopleSet:  func(refs []person.Ref) set { return append(set{col(refs, rowOf)}, refSet(refs)...) },
 		samePerson: `p.id = (k.workspace << 32) + k.person`,
 		everybody:  `p.id >= ($1 << 32) + $2 AND p.id < ($1 << 32) + $3 ORDER BY p.id`,
-		eventTables: `CREATE TABLE %s (workspace BIGINT NOT NULL, id BLOB NOT NULL, received BIGINT NOT NULL,
+		eventTables: `CREATE TABLE %s (workspace BIGINT NOT NULL, id BLOB NOT NULL, received BIGINT,
 			PRIMARY KEY (workspace, id)) WITHOUT ROWID`,
 	}
 	onPostgres = dialect{

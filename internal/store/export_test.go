@@ -68,7 +68,7 @@ func (db *DB) Plans(ctx context.Context) (map[string][]string, error) {
 	q := db.backend.(*sqliteDB)
 	w := <-q.free
 	defer func() { q.free <- w }()
-	args := make([]driver.NamedValue, maxParams)
+	args := make([]driver.NamedValue, 16)
 	for i := range args {
 		args[i].Ordinal = i + 1
 	}

@@ -3,12 +3,14 @@ package store
 import (
 	"slices"
 	"strings"
+
+	"rapport.example/internal/store/rowset"
 )
 
 // set is a list of rows kept column by column; each column is []int64, []string, [][]byte or []bool, all of one length.
 // In a statement {rows} stands for it: PostgreSQL takes it as one array a column (SELECT * FROM unnest($1::bigint[], …)),
-// SQLite as VALUES (?,?), … in pieces of at most maxRows rows, each piece one execution of the same statement. So a
-// statement with {rows} takes no other arguments, and must mean the same run once or in pieces.
+// SQLite reads the slices themselves (SELECT c0, c1 FROM rapport_rows(?), see rowset), and writes them in parts. So a statement with
+// {rows} takes no other arguments, and must mean the same run once or in parts.
 type set []any
 
 // bulk is a statement that writes a set.
@@ -17,12 +19,7 @@ type bulk struct {
 	rows set
 }
 
-// rows placeholder, and the bounds of one piece on SQLite: longer VALUES lists win nothing any more and cost memory.
-const (
-	rowsMark  = "{rows}"
-	maxRows   = 64
-	maxParams = 1024
-)
+const rowsMark = "{rows}"
 
 func (s set) len() int {
 	if len(s) == 0 {
@@ -42,23 +39,22 @@ func (s set) len() int {
 	}
 }
 
-// value is the set's value at a row and column, as the SQLite driver takes it.
-func (s set) value(column, row int) any {
-	switch c := s[column].(type) {
-	case []int64:
-		return c[row]
-	case []string:
-		return c[row]
-	case [][]byte:
-		if c[row] == nil {
-			return nil
+// part is the rows from one to below another.
+func (s set) part(from, to int) set {
+	out := make(set, len(s))
+	for i := range s {
+		switch c := s[i].(type) {
+		case []int64:
+			out[i] = c[from:to]
+		case []string:
+			out[i] = c[from:to]
+		case [][]byte:
+			out[i] = c[from:to]
+		case []bool:
+			out[i] = c[from:to]
 		}
-		return c[row]
-	case []bool:
-		return c[row]
-	default:
-		return nil
 	}
+	return out
 }
 
 // unnest is sql for PostgreSQL.
@@ -93,22 +89,15 @@ func digits(n int) string {
 	return digits(n/10) + digits(n%10)
 }
 
-// values is sql for SQLite with n rows. The parameters are nameless on purpose: the driver looks a numbered one up by
-// its name, in time linear in their number.
-func (s set) values(sql string, n int) string {
-	one := "(" + strings.Repeat("?,", len(s)-1) + "?)"
-	return strings.Replace(sql, rowsMark, "VALUES "+strings.Repeat(one+",", n-1)+one, 1)
-}
-
-// piece is how many of the left rows the next piece holds: few sizes, so that few statements are prepared.
-func (s set) piece(left int) int {
-	most := min(maxRows, maxParams/len(s))
-	for _, n := range [...]int{maxRows, 16, 4, 1} {
-		if n <= left && n <= most {
-			return n
-		}
+// lent is sql for SQLite. WHERE TRUE is there for INSERT … {rows} ON CONFLICT, where ON could else belong to a join. OR FAIL, because
+// what a failed statement has written is undone with all of its transaction or savepoint: SQLite need not keep each page as it
+// was, in order to undo the statement alone.
+func (s set) lent(sql string) string {
+	sql = strings.Replace(sql, rowsMark, rowset.Select(len(s))+" WHERE TRUE", 1)
+	if insert, ok := strings.CutPrefix(sql, "INSERT INTO"); ok {
+		return "INSERT OR FAIL INTO" + insert
 	}
-	return 1
+	return sql
 }
 
 // col is one column of a set.

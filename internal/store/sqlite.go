@@ -10,13 +10,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 
 	"rapport.example/internal/fault"
+	"rapport.example/internal/store/rowset"
 	"rapport.example/internal/store/walvfs"
 )
 
@@ -94,7 +94,7 @@ func dsn(path string, pragmas ...string) string {
 // is written back beside the writer (see checkpoints), by the writer alone only when it has grown to 192 MB all the same. What
 // is deleted is overwritten: pages that fall free would else keep a deleted person's data in the file for long.
 func openWriter(path string) (*sqliteConn, error) {
-	if err := walvfs.Register(); err != nil {
+	if err := errors.Join(walvfs.Register(), rowset.Register()); err != nil {
 		return nil, err
 	}
 	c, err := (&sqlite.Driver{}).Open(dsn(path, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-131072)", "secure_delete(1)",
@@ -168,26 +168,4 @@ func (db *sqliteDB) transient(err error) bool {
 func sqliteUnique(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && (e.Code() == lib.SQLITE_CONSTRAINT_UNIQUE || e.Code() == lib.SQLITE_CONSTRAINT_PRIMARYKEY)
-}
-
-// pieces calls run for each piece of rows, with the same args slice.
-func pieces(text string, rows set, run func(sql string, args []driver.NamedValue) error) error {
-	args := make([]driver.NamedValue, 0, min(maxParams, rows.len()*len(rows)))
-	size, sql := 0, ""
-	for at := 0; at < rows.len(); at += size {
-		if n := rows.piece(rows.len() - at); n != size {
-			size, sql = n, rows.values(text, n)
-		}
-		args = args[:0]
-		for i := range size {
-			for c := range rows {
-				args = append(args, driver.NamedValue{Ordinal: len(args) + 1, Value: rows.value(c, at+i)})
-			}
-		}
-		if err := run(sql, args); err != nil {
-			return err
-		}
-		runtime.Gosched() // a transaction takes many milliseconds, and requests may wait for this very processor
-	}
-	return nil
 }

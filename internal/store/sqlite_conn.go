@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+
+	"rapport.example/internal/store/rowset"
 )
 
 // sqliteConn is the write connection with its prepared statements. Statements run under a context without end: the
@@ -181,10 +183,20 @@ func (w *sqliteConn) script(ctx context.Context, text string) error {
 	return nil
 }
 
+// maxRows is how many rows one statement writes. Some must be able to undo what they wrote so far (those that name a row by its number, which
+// might be none), and for that SQLite keeps each page as it was in memory, which it had better use again.
+const maxRows = 128
+
 func (w *sqliteConn) execSets(ctx context.Context, all []bulk) error {
 	for _, b := range all {
-		if err := pieces(b.sql, b.rows, func(text string, args []driver.NamedValue) error { return w.run(ctx, text, args...) }); err != nil {
-			return fmt.Errorf("%.40s…: %w", b.sql, err)
+		text := b.rows.lent(b.sql)
+		for from, n := 0, b.rows.len(); from < n; from += maxRows {
+			err := rowset.Lend(b.rows.part(from, min(from+maxRows, n)), func(loan int64) error {
+				return w.run(ctx, text, driver.NamedValue{Ordinal: 1, Value: loan})
+			})
+			if err != nil {
+				return fmt.Errorf("%.40s…: %w", b.sql, err)
+			}
 		}
 	}
 	return nil
@@ -201,7 +213,12 @@ func (w *sqliteConn) query(ctx context.Context, text string, args []any, scan fu
 }
 
 func (w *sqliteConn) querySet(ctx context.Context, text string, rows set, scan func(row) error) error {
-	return pieces(text, rows, func(sql string, args []driver.NamedValue) error { return w.rows(ctx, sql, args, scan) })
+	if rows.len() == 0 {
+		return nil
+	}
+	return rowset.Lend(rows, func(loan int64) error {
+		return w.rows(ctx, rows.lent(text), []driver.NamedValue{{Ordinal: 1, Value: loan}}, scan)
+	})
 }
 
 func (w *sqliteConn) rows(ctx context.Context, text string, args []driver.NamedValue, scan func(row) error) error {

@@ -3,14 +3,15 @@ package store
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"sync"
+
+	"rapport.example/internal/store/rowset"
 )
 
 // maxPrepared bounds the statements that are kept prepared on the readers' connections: parsing and planning one anew costs as much as
-// reading a person with it. There are fewer texts than that but for sets of any length.
+// reading a person with it. There are fewer texts than that.
 const maxPrepared = 200
 
 // prepared keeps the statements of a pool by their text.
@@ -87,11 +88,8 @@ func (s sqliteReader) query(ctx context.Context, text string, args []any, scan f
 }
 
 func (s sqliteReader) querySet(ctx context.Context, text string, rows set, scan func(row) error) error {
-	return pieces(text, rows, func(sql string, args []driver.NamedValue) error {
-		all := make([]any, len(args))
-		for i := range args {
-			all[i] = args[i].Value
-		}
-		return s.query(ctx, sql, all, scan)
-	})
+	if rows.len() == 0 {
+		return nil
+	}
+	return rowset.Lend(rows, func(loan int64) error { return s.query(ctx, rows.lent(text), []any{loan}, scan) })
 }
