@@ -20,7 +20,7 @@ const (
 	doubtFor      = 10 * time.Second
 	stopGrace     = 2 * time.Second
 	crowd         = 8                    // ops of a frame: from here on more are on their way
-	crowdWait     = 2 * time.Millisecond // how long they gather for the next one
+	crowdWait     = 2 * time.Millisecond // how long they gather for the next one, unless as many calls have come before
 	patience      = 4 * time.Second      // in doubt for longer, and newcomers are turned away at once: enough for a cluster to elect
 )
 
@@ -75,6 +75,7 @@ func NewLog(o LogOptions) *Log {
 // gatherer collects what arrives for one partition while its writer is busy.
 type gatherer struct {
 	wake    chan struct{} // capacity 1
+	enough  int           // calls that wake the writer
 	waiting []*entry
 	bytes   int
 	doubt   time.Time // when the frame that is on its way set out, if a try has failed; else zero
@@ -148,11 +149,17 @@ func (l *Log) enqueue(partition int32, e *entry) error {
 	}
 	g.waiting = append(g.waiting, e)
 	g.bytes += e.size
+	if len(g.waiting) >= g.enough {
+		g.rouse()
+	}
+	return nil
+}
+
+func (g *gatherer) rouse() {
 	select {
 	case g.wake <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // take removes what fits into one frame.
@@ -196,20 +203,36 @@ func (l *Log) write(partition int32, g *gatherer) {
 		}
 		l.answer(batch, &f, err)
 		if len(batch) >= crowd {
-			l.pause()
+			l.pause(g, len(batch))
 		}
 	}
 }
 
 // pause lets ops gather for the next frame while many arrive: each frame is a sync, and fewer syncs leave more of the machine to
-// those who wait.
-func (l *Log) pause() {
+// those who wait. It ends when as many calls are there as the last frame answered, for then all who were answered have come again.
+func (l *Log) pause(g *gatherer, answered int) {
+	l.mu.Lock()
+	full := len(g.waiting) >= answered
+	if !full {
+		select { // whoever roused the writer before does not count
+		case <-g.wake:
+		default:
+		}
+		g.enough = answered
+	}
+	l.mu.Unlock()
+	if full {
+		return
+	}
 	t := time.NewTimer(crowdWait)
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-l.run.Done():
+	case <-g.wake:
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g.enough = 0
 }
 
 // publish repeats a doubtful publish under the same id until its outcome is known, for a bounded time.
@@ -311,10 +334,7 @@ func (l *Log) Stop() {
 	l.mu.Lock()
 	l.ended = true
 	for _, g := range l.parts {
-		select {
-		case g.wake <- struct{}{}:
-		default:
-		}
+		g.rouse()
 	}
 	l.mu.Unlock()
 	late := time.AfterFunc(stopGrace, l.end)

@@ -104,6 +104,52 @@ func TestGroups(t *testing.T) {
 	})
 }
 
+// TestPause: behind a frame of many calls the next one is cut when as many have come, or after 2 ms; behind one of few at once.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const durableIn = 10 * time.Millisecond
+		l, s := fake(t, func(context.Context, int) (bool, error) { time.Sleep(durableIn); return true, nil })
+		var done sync.WaitGroup
+		call := func(n int) {
+			for range n {
+				done.Go(func() {
+					if _, err := l.Append(t.Context(), 0, op(1)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			synctest.Wait()
+		}
+		begun := time.Now()
+		at := func(what string, want time.Duration, ops int) {
+			t.Helper()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if last := s.frames[len(s.frames)-1]; time.Since(begun) != want || len(last.Ops) != ops {
+				t.Errorf("%s: a frame of %d ops was durable after %s, want %d after %s", what, len(last.Ops), time.Since(begun), ops, want)
+			}
+		}
+		call(1)
+		call(10) // while that frame is on its way
+		time.Sleep(durableIn)
+		done.Wait()
+		at("behind one call", 2*durableIn, 10)
+
+		begun = time.Now()
+		call(9)
+		time.Sleep(time.Millisecond)
+		call(1) // as many as the last frame had
+		done.Wait()
+		at("as many as before", time.Millisecond+durableIn, 10)
+
+		begun = time.Now()
+		call(9)
+		done.Wait()
+		at("fewer than before", 2*time.Millisecond+durableIn, 9)
+	})
+}
+
 // TestDoubtEnds repeats under the same id until the answer comes; all calls of the frame get it.
 func TestDoubtEnds(t *testing.T) {
 	t.Parallel()

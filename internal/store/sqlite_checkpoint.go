@@ -43,7 +43,7 @@ func newCheckpoints(path string, logger *slog.Logger) (*checkpoints, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := (&sqlite.Driver{}).Open(dsn(path, "synchronous(FULL)"))
+	c, err := (&sqlite.Driver{}).Open(dsn(path, "synchronous(FULL)") + "&vfs=" + walvfs.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,13 @@
-// Package walvfs gathers what SQLite writes to its write-ahead log.
+// Package walvfs stands between SQLite and its file system, and bundles what SQLite writes while it keeps a write-ahead log.
 //
-// SQLite writes each page of a transaction to the log with two system calls: a header of 24 bytes, and the page. The file
-// system of this package stands in front of SQLite's own for the log alone. Writes that follow each other are kept in memory
-// and go out together, at the latest when the log is synced, read, measured, cut or closed. With PRAGMA synchronous=FULL a
-// commit syncs the log before it tells other connections of it (https://sqlite.org/wal.html), so nobody looks for a page
-// that is not in the file yet, and a crash leaves what it would leave without this package: some part of an unfinished
-// transaction, which SQLite passes over.
+// SQLite writes each page of a transaction to the log with two system calls: a header of 24 bytes, and the page. Here writes that
+// follow each other are kept in memory and go out together, at the latest when the log is synced, read, measured, cut or closed.
+// With PRAGMA synchronous=FULL a commit syncs the log before it tells other connections of it (https://sqlite.org/wal.html), so
+// nobody looks for a page that is not in the file yet, and a crash leaves what it would leave without this package: some part of an
+// unfinished transaction, which SQLite passes over.
+//
+// What went out, to the log or by a checkpoint to the database, begins to be written to the disk at once. A sync of many megabytes would
+// else keep every other sync waiting, those of another file too.
 package walvfs
 
 import (
@@ -47,15 +49,21 @@ var system struct {
 	files map[uintptr]*file // open logs by their *lib.Tsqlite3_file
 }
 
-// file is an open log. SQLite uses it from one goroutine at a time.
+// file is an open log or database. SQLite uses it from one goroutine at a time.
 type file struct {
 	own     lib.Tsqlite3_io_methods // SQLite's
 	methods uintptr                 // ours, a *lib.Tsqlite3_io_methods
-	buf     uintptr                 // room bytes, 0 until the first write
-	n       int32                   // bytes in buf
-	at      int64                   // where in the log they belong
 	path    string
-	end     atomic.Int64 // of what SQLite wrote last
+
+	// of a log
+	buf uintptr      // room bytes, 0 until the first write
+	n   int32        // bytes in buf
+	at  int64        // where in the log they belong
+	end atomic.Int64 // of what SQLite wrote last
+
+	// of a database
+	dirty     int64 // bytes that were written since the system was told to write them to the disk
+	low, high int64 // between which they are
 }
 
 // Register makes the file system known to SQLite, once per process. It does not become the default.
@@ -100,10 +108,10 @@ func pointer[F any](f F) uintptr { return *(*uintptr)(unsafe.Pointer(&struct{ f 
 
 func function[F any](p uintptr) F { return *(*F)(unsafe.Pointer(&struct{ uintptr }{p})) }
 
-// open has SQLite open the file, and if it is a log puts our methods in front of SQLite's.
+// open has SQLite open the file, and if it is a log or a database puts our methods in front of SQLite's.
 func open(tls *libc.TLS, vfs, name, f uintptr, flags int32, out uintptr) int32 {
 	rc := function[openFunc](system.base.FxOpen)(tls, vfs, name, f, flags, out)
-	if rc != lib.SQLITE_OK || flags&lib.SQLITE_OPEN_WAL == 0 {
+	if rc != lib.SQLITE_OK || flags&(lib.SQLITE_OPEN_WAL|lib.SQLITE_OPEN_MAIN_DB) == 0 {
 		return rc
 	}
 	w := &file{path: libc.GoString(name), own: *at[lib.Tsqlite3_io_methods](at[lib.Tsqlite3_file](f).FpMethods)}
@@ -113,9 +121,13 @@ func open(tls *libc.TLS, vfs, name, f uintptr, flags int32, out uintptr) int32 {
 	}
 	m := at[lib.Tsqlite3_io_methods](w.methods)
 	*m = w.own
-	m.FxClose, m.FxSync = pointer[closeFunc](closeLog), pointer[syncFunc](syncLog)
-	m.FxRead, m.FxWrite = pointer[readFunc](read), pointer[writeFunc](write)
-	m.FxTruncate, m.FxFileSize = pointer[truncateFunc](truncate), pointer[sizeFunc](size)
+	if flags&lib.SQLITE_OPEN_WAL != 0 {
+		m.FxClose, m.FxSync = pointer[closeFunc](closeLog), pointer[syncFunc](syncLog)
+		m.FxRead, m.FxWrite = pointer[readFunc](read), pointer[writeFunc](write)
+		m.FxTruncate, m.FxFileSize = pointer[truncateFunc](truncate), pointer[sizeFunc](size)
+	} else {
+		m.FxClose, m.FxWrite = pointer[closeFunc](closeFile), pointer[writeFunc](writeDatabase)
+	}
 	system.mu.Lock()
 	system.files[f] = w
 	system.mu.Unlock()
@@ -134,12 +146,13 @@ func find(f uintptr) *file {
 func Length(path string) int64 {
 	system.mu.RLock()
 	defer system.mu.RUnlock()
+	length := int64(0)
 	for _, w := range system.files {
 		if w.path == path {
-			return w.end.Load()
+			length = max(length, w.end.Load()) // one writes, others may have it open to read
 		}
 	}
-	return 0
+	return length
 }
 
 // write keeps what follows on what is kept already, as far as there is room.
@@ -147,9 +160,11 @@ func write(tls *libc.TLS, f, from uintptr, n int32, to int64) int32 {
 	w := find(f)
 	w.end.Store(to + int64(n))
 	if w.n > 0 && (to != w.at+int64(w.n) || w.n+n > room) {
+		gone, from := int64(w.n), w.at
 		if rc := w.flush(tls, f); rc != lib.SQLITE_OK {
 			return rc
 		}
+		writeOut(at[lib.TunixFile](f).Fh, from, gone)
 	}
 	if w.buf == 0 {
 		w.buf = libc.Xmalloc(tls, room)
@@ -173,6 +188,21 @@ func (w *file) flush(tls *libc.TLS, f uintptr) int32 {
 	}
 	w.n = 0
 	return function[writeFunc](w.own.FxWrite)(tls, f, w.buf, n, w.at)
+}
+
+// writeDatabase passes a page on, and has the system write to the disk what has come together.
+func writeDatabase(tls *libc.TLS, f, from uintptr, n int32, to int64) int32 {
+	w := find(f)
+	rc := function[writeFunc](w.own.FxWrite)(tls, f, from, n, to)
+	if w.dirty == 0 {
+		w.low, w.high = to, to
+	}
+	w.low, w.high, w.dirty = min(w.low, to), max(w.high, to+int64(n)), w.dirty+int64(n)
+	if w.dirty >= room {
+		writeOut(at[lib.TunixFile](f).Fh, w.low, w.high-w.low)
+		w.dirty = 0
+	}
+	return rc
 }
 
 func read(tls *libc.TLS, f, to uintptr, n int32, from int64) int32 {
@@ -208,11 +238,16 @@ func size(tls *libc.TLS, f, to uintptr) int32 {
 }
 
 func closeLog(tls *libc.TLS, f uintptr) int32 {
-	w := find(f)
-	rc := w.flush(tls, f)
-	if last := function[closeFunc](w.own.FxClose)(tls, f); rc == lib.SQLITE_OK {
+	rc := find(f).flush(tls, f)
+	if last := closeFile(tls, f); rc == lib.SQLITE_OK {
 		rc = last
 	}
+	return rc
+}
+
+func closeFile(tls *libc.TLS, f uintptr) int32 {
+	w := find(f)
+	rc := function[closeFunc](w.own.FxClose)(tls, f)
 	system.mu.Lock()
 	delete(system.files, f)
 	system.mu.Unlock()
