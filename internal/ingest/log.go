@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rapport.example/internal/fault"
@@ -50,10 +52,11 @@ type LogOptions struct {
 	Logger *slog.Logger
 }
 
-// Log makes ops durable. There is no timer: while one frame is on its way to the disk the next one gathers, so frames
-// grow with load and a lone request waits for nothing. It is safe for concurrent use.
+// Log makes ops durable. While one frame is on its way to the disk the next one gathers, so frames grow with load and a lone
+// request waits for nothing. It is safe for concurrent use.
 type Log struct {
 	o     LogOptions
+	pace  atomic.Pointer[func(partition int32) time.Duration]
 	run   context.Context // of publishing; ends a while after Stop
 	end   context.CancelFunc
 	mu    sync.Mutex
@@ -71,6 +74,9 @@ func NewLog(o LogOptions) *Log {
 	run, end := context.WithCancel(context.Background())
 	return &Log{o: o, run: run, end: end, parts: map[int32]*gatherer{}, acked: map[int64]uint64{}, who: map[int32]*touched{}, ops: map[int32]int64{}}
 }
+
+// Pace has each frame but the first be held back as long as hold says when the one before it has been answered. Nobody is turned away for that.
+func (l *Log) Pace(hold func(partition int32) time.Duration) { l.pace.Store(&hold) }
 
 // gatherer collects what arrives for one partition while its writer is busy.
 type gatherer struct {
@@ -202,29 +208,31 @@ func (l *Log) write(partition int32, g *gatherer) {
 			f.Seq, err = l.publish(partition, g, f.ID, buf)
 		}
 		l.answer(batch, &f, err)
-		if len(batch) >= crowd {
-			l.pause(g, len(batch))
-		}
+		l.rest(partition, g, len(batch))
 	}
 }
 
-// pause lets ops gather for the next frame while many arrive: each frame is a sync, and fewer syncs leave more of the machine to
-// those who wait. It ends when as many calls are there as the last frame answered, for then all who were answered have come again.
-func (l *Log) pause(g *gatherer, answered int) {
-	l.mu.Lock()
-	full := len(g.waiting) >= answered
-	if !full {
-		select { // whoever roused the writer before does not count
-		case <-g.wake:
-		default:
-		}
-		g.enough = answered
+// leastHold is worth a timer.
+const leastHold = time.Millisecond
+
+// rest is what lies between two frames: for as long as the next one is held back; else, while many calls arrive, a moment in which they
+// gather, since each frame is a sync, and fewer syncs leave more of the machine to those who wait. The moment ends when as many calls are
+// there as the last frame answered, for then all who were answered have come again.
+func (l *Log) rest(partition int32, g *gatherer, answered int) {
+	wait, enough := time.Duration(0), math.MaxInt
+	if hold := l.pace.Load(); hold != nil {
+		wait = (*hold)(partition)
 	}
-	l.mu.Unlock()
-	if full {
+	if wait < leastHold {
+		if answered < crowd {
+			return
+		}
+		wait, enough = crowdWait, answered
+	}
+	if l.gathers(g, enough) {
 		return
 	}
-	t := time.NewTimer(crowdWait)
+	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -233,6 +241,21 @@ func (l *Log) pause(g *gatherer, answered int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g.enough = 0
+}
+
+// gathers has the writer be roused only by so many calls, unless as many are there or the log ends.
+func (l *Log) gathers(g *gatherer, enough int) (full bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended || len(g.waiting) >= enough {
+		return true
+	}
+	select { // whoever roused the writer before does not count
+	case <-g.wake:
+	default:
+	}
+	g.enough = enough
+	return false
 }
 
 // publish repeats a doubtful publish under the same id until its outcome is known, for a bounded time.

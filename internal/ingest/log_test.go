@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -147,6 +149,59 @@ func TestPause(t *testing.T) {
 		call(9)
 		done.Wait()
 		at("fewer than before", 2*time.Millisecond+durableIn, 9)
+	})
+}
+
+// TestPace: while frames are held back all who wait go into the next one, a stop ends it, and what is not worth a timer is no wait.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, s := fake(t, func(context.Context, int) (bool, error) { return true, nil })
+		const long = 50 * time.Millisecond
+		var hold atomic.Int64 // a time.Duration
+		hold.Store(int64(long))
+		l.Pace(func(int32) time.Duration { return time.Duration(hold.Load()) })
+		begun := time.Now()
+		var done sync.WaitGroup
+		call := func() {
+			done.Go(func() {
+				if _, err := l.Append(t.Context(), 0, op(1)); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		frames := func(what string, after time.Duration, sizes ...int) {
+			t.Helper()
+			done.Wait()
+			var got []int
+			for _, f := range s.frames {
+				got = append(got, len(f.Ops))
+			}
+			if !slices.Equal(got, sizes) || time.Since(begun) != after {
+				t.Errorf("%s: frames of %v after %s, want %v after %s", what, got, time.Since(begun), sizes, after)
+			}
+		}
+		call() // nothing is before it
+		frames("the first", 0, 1)
+		for range 30 {
+			call()
+			time.Sleep(time.Millisecond)
+		}
+		frames("held back", long, 1, 30)
+
+		call()
+		hold.Store(int64(100 * time.Microsecond))
+		frames("once more", 2*long, 1, 30, 1)
+		call()
+		call()
+		frames("no longer", 2*long, 1, 30, 1, 1, 1)
+
+		hold.Store(int64(time.Hour))
+		call()
+		call()
+		l.Stop()
+		frames("until the end", 2*long, 1, 30, 1, 1, 1, 1, 1)
 	})
 }
 

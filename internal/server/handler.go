@@ -30,7 +30,6 @@ import (
 
 // handler joins the surfaces on one port.
 func (s *server) handler(signer *link.Signer) (http.Handler, error) {
-	writes := &pacer{s.writes, s.engine}
 	guide := &guide{s: s}
 	limits := api.Limits{Track: s.o.LimitTrack, App: s.o.LimitApp, Send: s.o.LimitSend, Open: s.o.LimitOpen, Pipelines: s.o.LimitPipelines, Archive: s.o.LimitArchive}
 	if s.o.Limits == "off" {
@@ -44,7 +43,7 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 		},
 	})
 	surface := admin.New(admin.Options{
-		Store: s.db, Audience: s.people, Keys: s.keys, Log: writes, Secret: s.db.Secret(), Now: s.now, Logger: s.log, BaseURL: s.o.BaseURL,
+		Store: s.db, Audience: s.people, Keys: s.keys, Log: s.writes, Secret: s.db.Secret(), Now: s.now, Logger: s.log, BaseURL: s.o.BaseURL,
 		Applied: s.fresh.Applied, Fresh: s.fresh.Fresh, Backup: s.backupIfEmbedded(), Restore: s.restoreIfEmbedded(), Status: s.status, Wake: s.jobs.Wake, Guide: guide.read,
 		OAuth: clients,
 	})
@@ -57,9 +56,9 @@ func (s *server) handler(signer *link.Signer) (http.Handler, error) {
 		return nil, err
 	}
 	tables := [][]api.Route{
-		track.Routes(track.Options{Log: writes, Keys: s.keys, Deliveries: s.db, State: s.db, Fresh: s.fresh.Fresh, BaseURL: s.o.BaseURL, Region: s.o.Region}),
-		app.Routes(app.Options{Store: s.db, Audience: s.people, Log: writes, Secret: s.db.Secret(), Fresh: s.fresh.Fresh, FreshFor: s.fresh.FreshFor, Applied: s.fresh.Applied, BaseURL: s.base, Wake: s.jobs.Wake, SendingAddresses: listed(s.o.SendingIPs)}),
-		pipelines.Routes(pipelines.Options{Log: writes, Keys: s.keys, Limiter: limiter, BaseURL: s.o.BaseURL, Logger: s.log}),
+		track.Routes(track.Options{Log: s.writes, Keys: s.keys, Deliveries: s.db, State: s.db, Fresh: s.fresh.Fresh, BaseURL: s.o.BaseURL, Region: s.o.Region}),
+		app.Routes(app.Options{Store: s.db, Audience: s.people, Log: s.writes, Secret: s.db.Secret(), Fresh: s.fresh.Fresh, FreshFor: s.fresh.FreshFor, Applied: s.fresh.Applied, BaseURL: s.base, Wake: s.jobs.Wake, SendingAddresses: listed(s.o.SendingIPs)}),
+		pipelines.Routes(pipelines.Options{Log: s.writes, Keys: s.keys, Limiter: limiter, BaseURL: s.o.BaseURL, Logger: s.log}),
 		surface.Routes(),
 	}
 	if s.o.Bench {

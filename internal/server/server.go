@@ -161,6 +161,7 @@ func (s *server) start(ctx context.Context) (Info, error) {
 		Store: s.db, People: s.people, Log: frames{s.stream}, Deliver: worker, Secret: s.db.Secret(), Owner: id.New(s.now()), Alone: s.o.DatabaseURL == "",
 		Now: s.now, Logger: s.log, Archived: time.Duration(s.o.ArchiveDays) * 24 * time.Hour,
 	})
+	s.writes.Pace(s.hold)
 	s.fresh = &freshness{engine: s.engine, log: s.writes, last: s.stream.Last, alone: s.o.DatabaseURL == "", check: s.db.Checkpoint, route: s.partition}
 	if err := s.engine.Start(ctx); err != nil {
 		return Info{}, err
