@@ -31,7 +31,7 @@ func Compile(rows []Row) (*Set, error) {
 		transactionalByID: map[int64]*TransactionalMessage{}, transactionalSlug: map[string]*TransactionalMessage{},
 		named: map[string]*journey.Campaign{}, actions: map[int64]value.Value{},
 		facts: map[uint64]*Fact{}, factsOf: map[string][]*Fact{},
-		byObject: map[int64][]*Segment{}, objects: map[int64]bool{}, spreads: map[segment.ObjectField]bool{},
+		byObject: map[int64][]*Segment{}, spreads: map[segment.ObjectField]bool{},
 	}}
 	for i := range rows {
 		r := &rows[i]
@@ -228,7 +228,9 @@ func (c *compiler) ask(n *segment.Node, gen int64) {
 		return
 	}
 	for _, f := range n.Mentions().Objects {
-		c.set.objects[f.Type] = true
+		if i, known := slices.BinarySearch(c.set.objects, f.Type); !known {
+			c.set.objects = slices.Insert(c.set.objects, i, f.Type)
+		}
 	}
 	for _, spec := range n.Specs() {
 		f := c.set.facts[spec.Key]

@@ -1,8 +1,6 @@
 package definition
 
 import (
-	"maps"
-	"slices"
 	"strings"
 
 	"rapport.example/internal/journey"
@@ -39,7 +37,7 @@ type Set struct {
 
 	phone bool
 
-	objects map[int64]bool               // types that any condition looks at
+	objects []int64                      // types that any condition looks at, ascending
 	spreads map[segment.ObjectField]bool // what makes people of an object be looked at again when it changes
 
 	facts   map[uint64]*Fact
@@ -109,8 +107,9 @@ func (s *Set) SegmentsByDevice() []*Segment { return s.byDevice }
 // SegmentsByObject lists the segments whose conditions look at objects of this type.
 func (s *Set) SegmentsByObject(typ int64) []*Segment { return s.byObject[typ] }
 
-// ObjectTypes are the types of objects that some condition looks at, of a segment or of a campaign that runs or ran, ascending.
-func (s *Set) ObjectTypes() []int64 { return slices.Sorted(maps.Keys(s.objects)) }
+// ObjectTypes are the types of objects that some condition looks at, of a segment or of a campaign that runs or ran, ascending. The
+// list is not to be changed.
+func (s *Set) ObjectTypes() []int64 { return s.objects }
 
 // Spreads reports whether a change of this attribute of an object, or of its being there, can make the people who are related to it
 // enter or leave a segment, or begin a campaign that they wait for.

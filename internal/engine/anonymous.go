@@ -22,6 +22,9 @@ func (w *work) receives(i person.Identifier) {
 
 // anonymousID is the anonymous id of an event, the zero Identifier if it has none that can be one.
 func anonymousID(s string) person.Identifier {
+	if s == "" {
+		return person.Identifier{}
+	}
 	i, err := person.Check(person.Identifier{Type: person.ByAnonymous, Value: s})
 	if err != nil {
 		return person.Identifier{}

@@ -174,13 +174,16 @@ func (t *tenant) identifying() []string {
 	return []string{"id", "email", "cio_id"}
 }
 
+// keyTypes are the attributes that identify somebody, or may.
+var keyTypes = map[string]person.KeyType{"id": person.ByID, "email": person.ByEmail, "cio_id": person.ByCIO, "phone": person.ByPhone, "anonymous_id": person.ByAnonymous}
+
 // bodyIdentifier is the identifier that an identify's attributes name; ok is false if it is absent or cannot be one.
 func bodyIdentifier(attributes value.Value, name string) (person.Identifier, bool) {
 	v := attributes.Get(name)
 	if k := v.Kind(); v.Empty() || k != value.String && k != value.Number {
 		return person.Identifier{}, false
 	}
-	t := map[string]person.KeyType{"id": person.ByID, "email": person.ByEmail, "cio_id": person.ByCIO, "phone": person.ByPhone, "anonymous_id": person.ByAnonymous}[name]
+	t := keyTypes[name]
 	if t == person.ByPhone {
 		phone, ok := person.ParsePhone(v.Text())
 		return person.Identifier{Type: t, Value: phone}, ok

@@ -27,7 +27,7 @@ type TypedRef struct {
 func (t *tenant) objectTypes() []int64 {
 	types := t.set.ObjectTypes()
 	if t.next != t.set {
-		types = append(types, t.next.ObjectTypes()...)
+		types = slices.Concat(types, t.next.ObjectTypes())
 		slices.Sort(types)
 		types = slices.Compact(types)
 	}

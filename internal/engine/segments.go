@@ -252,12 +252,15 @@ func explain(n *segment.Node, s *subject, properties value.Value, now int64) (st
 		if l.Value != "" {
 			reasons = append(reasons, l.Sentence+": "+match+" ("+l.Value+")")
 		}
-		sep := byte(',')
 		if list == nil {
-			sep = '['
+			list = append(make([]byte, 0, 256), '[')
+		} else {
+			list = append(list, ',')
 		}
-		list = append(list, sep)
-		list = append(list, object("condition", l.Sentence, "value", l.Value, "true", value.OfBool(l.Match))...)
+		list = value.AppendQuote(append(list, `{"condition":`...), l.Sentence)
+		list = value.AppendQuote(append(list, `,"value":`...), l.Value)
+		list = append(append(list, `,"true":`...), match...)
+		list = append(list, '}')
 	}
 	if list == nil {
 		return n.Sentence(), nil

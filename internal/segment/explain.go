@@ -59,6 +59,9 @@ func shorten(v value.Value) string {
 		return "not set"
 	}
 	const most = 80
+	if len(v) <= most {
+		return string(v)
+	}
 	if t := []rune(string(v)); len(t) > most {
 		return string(t[:most]) + "…"
 	}

@@ -7,6 +7,11 @@ func (n *Node) Heading() string {
 	if n == nil {
 		return n.Sentence()
 	}
+	return n.heading
+}
+
+// head is what Heading says.
+func (n *Node) head() string {
 	switch n.kind {
 	case all:
 		return "all of"

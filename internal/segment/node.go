@@ -37,6 +37,7 @@ type Node struct {
 	event    *count  // of happened
 	not      bool    // of member: not in the segment; of device and related: there is none
 	things   *things // of device and related
+	heading  string  // see Heading
 }
 
 // test is one operator with its operand.

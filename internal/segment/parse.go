@@ -22,7 +22,12 @@ const (
 // of kind Invalid and name the field. An empty path names fields from the top of doc.
 func Parse(doc value.Value, path string) (*Node, error) {
 	p := parser{}
-	return p.node(doc, path, 0, anywhere)
+	n, err := p.node(doc, path, 0, anywhere)
+	if err != nil {
+		return nil, err
+	}
+	n.walk(func(n *Node) { n.heading = n.head() })
+	return n, nil
 }
 
 type parser struct{ leaves int }

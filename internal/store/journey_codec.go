@@ -35,9 +35,9 @@ func putText[T ~string | ~[]byte](b []byte, s T) []byte {
 
 // decodeJourney fills what encodeJourney kept; j's key is for the error.
 func decodeJourney(j *journey.Journey, data []byte) error {
-	bad := fmt.Errorf("journey %d of workspace %d: %w", j.ID, j.Workspace, errJourney)
+	bad := func() error { return fmt.Errorf("journey %d of workspace %d: %w", j.ID, j.Workspace, errJourney) }
 	if len(data) < 2 || data[0] != journeyVersion {
-		return bad
+		return bad()
 	}
 	r := stateReader{left: data[2:]}
 	j.Status = journey.Status(data[1])
@@ -51,7 +51,7 @@ func decodeJourney(j *journey.Journey, data []byte) error {
 		j.Event = value.Value(e)
 	}
 	if r.bad || len(r.left) > 0 {
-		return bad
+		return bad()
 	}
 	return nil
 }

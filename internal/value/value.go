@@ -130,9 +130,10 @@ func dedupe(v Value) Value {
 }
 
 // Quote returns s as a JSON string. Invalid UTF-8 is replaced by U+FFFD.
-func Quote(s string) Value { return appendQuote(make([]byte, 0, len(s)+2), s) }
+func Quote(s string) Value { return AppendQuote(make([]byte, 0, len(s)+2), s) }
 
-func appendQuote(dst []byte, s string) []byte {
+// AppendQuote appends what Quote returns.
+func AppendQuote(dst []byte, s string) []byte {
 	if plain(s) {
 		dst = append(dst, '"')
 		dst = append(dst, s...)
@@ -500,7 +501,7 @@ func (b *Builder) Set(name string, v Value) *Builder {
 	} else {
 		b.buf = append(b.buf, ',')
 	}
-	b.buf = appendQuote(b.buf, name)
+	b.buf = AppendQuote(b.buf, name)
 	b.buf = append(b.buf, ':')
 	b.buf = append(b.buf, v...)
 	return b
