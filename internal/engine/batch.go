@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/oklog/ulid/v2"
@@ -234,6 +235,13 @@ func (p *partition) runPlain(ctx context.Context, tx Tx, ops []*ingest.Op) (int,
 	return slices.Index(ops, works[n].op), nil
 }
 
+// breathe lets others run now and then: a batch takes many milliseconds, and requests may wait for this very processor.
+func breathe(i int) {
+	if i%256 == 255 {
+		runtime.Gosched()
+	}
+}
+
 // decide runs the ops, each after its workspace's timers due by its time, and in the end each workspace's timers due by
 // the moment that until names for it. It returns how many ops it has run: all, or those before one that has to wait for
 // the next batch.
@@ -246,6 +254,7 @@ func (b *batch) decide(works []*work, due []timer.Timer, until map[*tenant]int64
 		return 0, err
 	}
 	for i, w := range works {
+		breathe(i)
 		if !b.ready(w) {
 			return i, nil
 		}

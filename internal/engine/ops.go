@@ -17,6 +17,7 @@ func (p *partition) read(ctx context.Context, tx Tx, ops []*ingest.Op) ([]*work,
 	works := make([]*work, 0, len(ops))
 	backing := make([]work, len(ops))
 	for i, op := range ops {
+		breathe(i)
 		t, err := p.tenant(ctx, tx, op.Workspace)
 		if err != nil {
 			return nil, err
