@@ -6,9 +6,9 @@ import (
 	"rapport.example/internal/event"
 )
 
-// The list in the statement is that of the index, so that it can be used.
+// The condition in the statement is that of SQLite's index, so that it can be used.
 const rejectionsSQL = `SELECT ` + activityColumns + ` FROM activities a
-	WHERE a.workspace = $1 AND a.seq <= $2 AND a.type IN (5, 10, 12) ORDER BY a.seq DESC LIMIT $3`
+	WHERE a.workspace = $1 AND a.seq <= $2 AND (a.type = 5 OR a.type = 10 OR a.type = 12) ORDER BY a.seq DESC LIMIT $3`
 
 // Rejections lists up to limit activities that say what was accepted and not applied, whole or in part, newest first, from
 // sequence from down; 0 is the newest.
