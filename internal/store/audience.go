@@ -22,16 +22,8 @@ func (db *DB) LastPerson(ctx context.Context, ws int64) (uint32, error) {
 
 // Documents is part of audience.Source.
 func (db *DB) Documents(ctx context.Context, ws int64, from, to uint32, each func(ordinal uint32, doc []byte) error) error {
-	sql := `SELECT p.person, p.doc FROM people p WHERE ` + db.dialect().everybody
-	var who int64
-	var doc []byte
-	lent := db.dialect().lend(&doc)
-	return db.queryRows(ctx, sql, []any{ws, int64(from), int64(to)}, func(r row) error {
-		if err := r.Scan(&who, lent); err != nil {
-			return err
-		}
-		return each(uint32(who), doc)
-	})
+	sql := `SELECT p.person AS n, p.doc AS b FROM people p WHERE ` + db.dialect().everybody
+	return db.lent(ctx, sql, []any{ws, int64(from), int64(to)}, func(who int64, doc []byte) error { return each(uint32(who), doc) })
 }
 
 // Pick is part of audience.Source.

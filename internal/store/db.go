@@ -55,6 +55,9 @@ type backend interface {
 	// snapshot runs fn in a read-only transaction: all its queries see the same state.
 	snapshot(ctx context.Context, fn func(querier) error) error
 	query(ctx context.Context, sql string, args []any, scan func(row) error) error
+	// lent runs a query whose columns are n, a number, and b, a blob, and shows each row in order. The blob, nil for NULL, is not copied: it is
+	// each's during the call alone.
+	lent(ctx context.Context, sql string, args []any, each func(n int64, b []byte) error) error
 	transient(err error) bool
 	dialect() *dialect
 	backup(ctx context.Context, path string) error

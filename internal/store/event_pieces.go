@@ -174,7 +174,7 @@ func (db *DB) LastEvent(ctx context.Context, ws int64) (int64, error) {
 // Events is part of audience.Source.
 func (db *DB) Events(ctx context.Context, ws, from, to int64, wanted []audience.Wanted, each func(i int, person uint32, at int64, data value.Value) error) error {
 	// A piece without anything new enough is not read, but known.
-	const sql = `SELECT piece, CASE WHEN newest > $4 THEN doc END FROM event_pieces WHERE workspace = $1 AND piece >= $2 AND piece < $3 ORDER BY piece`
+	const sql = `SELECT piece AS n, CASE WHEN newest > $4 THEN doc END AS b FROM event_pieces WHERE workspace = $1 AND piece >= $2 AND piece < $3 ORDER BY piece`
 	r := eventReader{places: make(map[string]int, len(wanted)), wanted: wanted, each: each}
 	after := int64(math.MaxInt64)
 	for i, w := range wanted {
@@ -193,13 +193,7 @@ func (db *DB) Events(ctx context.Context, ws, from, to int64, wanted []audience.
 	}
 	var missing [][2]int64
 	next := from
-	var n int64
-	var doc []byte
-	lent := db.dialect().lend(&doc)
-	err := db.queryRows(ctx, sql, []any{ws, (from + engine.EventPiece - 1) / engine.EventPiece, to / engine.EventPiece, after}, func(x row) error {
-		if err := x.Scan(&n, lent); err != nil {
-			return err
-		}
+	err := db.lent(ctx, sql, []any{ws, (from + engine.EventPiece - 1) / engine.EventPiece, to / engine.EventPiece, after}, func(n int64, doc []byte) error {
 		if n*engine.EventPiece > next {
 			missing = append(missing, [2]int64{next, n * engine.EventPiece})
 		}

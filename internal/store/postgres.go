@@ -110,6 +110,17 @@ func (db *postgresDB) query(ctx context.Context, sql string, args []any, scan fu
 	return each(ctx, db.reads, sql, args, scan)
 }
 
+func (db *postgresDB) lent(ctx context.Context, sql string, args []any, each func(n int64, b []byte) error) error {
+	var n int64
+	var b []byte
+	return db.query(ctx, sql, args, func(r row) error {
+		if err := r.Scan(&n, onPostgres.lend(&b)); err != nil {
+			return err
+		}
+		return each(n, b)
+	})
+}
+
 func (db *postgresDB) backup(context.Context, string) error {
 	return fault.New(fault.Unsupported, "back PostgreSQL up with pg_dump or its own tools")
 }

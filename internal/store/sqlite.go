@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"modernc.org/sqlite"
@@ -135,6 +136,12 @@ func (db *sqliteDB) write(ctx context.Context, fn func(conn) error) error {
 
 func (db *sqliteDB) query(ctx context.Context, text string, args []any, scan func(row) error) error {
 	return sqliteReader{db.reads}.query(ctx, text, args, scan)
+}
+
+func (db *sqliteDB) lent(ctx context.Context, text string, args []any, each func(n int64, b []byte) error) error {
+	return rowset.Each(each, func(number int64) error {
+		return db.query(ctx, rowset.EachOf(text, len(args)+1), append(slices.Clone(args), number), func(row) error { return nil })
+	})
 }
 
 func (db *sqliteDB) snapshot(ctx context.Context, fn func(querier) error) error {

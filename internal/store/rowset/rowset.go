@@ -4,6 +4,7 @@
 // SQLite's mutex, copied once by its parameter and once more by the co-routine that VALUES is, and unbound again; and since parameters
 // are limited, the statement runs once for every few dozen rows. Here a statement has one parameter, the number under which the
 // rows are lent, and asks for a value when it needs one. SQLite's carray extension does the same for C (https://sqlite.org/carray.html).
+// The other way round, Each shows Go the rows of a query where SQLite has them.
 package rowset
 
 import (
@@ -32,7 +33,7 @@ var system struct {
 	once   sync.Once
 	err    error
 	module uintptr  // a *lib.Tsqlite3_module
-	loans  sync.Map // of *loan by number; what they hold stays where it is until it is deleted here
+	loans  sync.Map // of *loan and *visitor by number; what they hold stays where it is until it is deleted here
 	last   atomic.Int64
 }
 
@@ -152,7 +153,10 @@ func extend(tls *libc.TLS, db, _, _ uintptr) int32 {
 		return lib.SQLITE_NOMEM
 	}
 	defer libc.Xfree(tls, called)
-	return lib.Xsqlite3_create_module(tls, db, called, system.module, 0)
+	if rc := lib.Xsqlite3_create_module(tls, db, called, system.module, 0); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return extendEach(tls, db)
 }
 
 // schema declares the columns without a type, so that values are what they are, and the parameter behind them.
@@ -226,12 +230,13 @@ func open(tls *libc.TLS, _, out uintptr) int32 {
 }
 
 func filter(tls *libc.TLS, c uintptr, _ int32, _ uintptr, _ int32, argv uintptr) int32 {
-	l, ok := system.loans.Load(lib.Xsqlite3_value_int64(tls, *at[uintptr](argv)))
+	found, _ := system.loans.Load(lib.Xsqlite3_value_int64(tls, *at[uintptr](argv)))
+	l, ok := found.(*loan)
 	if !ok {
 		return lib.SQLITE_MISUSE
 	}
 	x := at[cursor](c)
-	x.loan, x.row = uintptr(unsafe.Pointer(l.(*loan))), 0
+	x.loan, x.row = uintptr(unsafe.Pointer(l)), 0
 	return lib.SQLITE_OK
 }
 

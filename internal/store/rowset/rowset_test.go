@@ -178,3 +178,74 @@ func TestErrors(t *testing.T) {
 		t.Error("rows without a loan can be read")
 	}
 }
+
+// TestEach shows the rows of a query, whatever they are, and ends with the visitor's error or panic; the connection can be used afterwards.
+func TestEach(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(t.Context(), `CREATE TABLE kept (id INTEGER PRIMARY KEY, b)`); err != nil {
+		t.Fatal(err)
+	}
+	each := func(query string, visit func(int64, []byte) error) error {
+		return rowset.Each(visit, func(number int64) error {
+			return db.QueryRowContext(t.Context(), rowset.EachOf(query, 2), int64(7), number).Scan(new(any))
+		})
+	}
+	const all = `SELECT id AS n, b AS b FROM kept WHERE id <> $1 ORDER BY id`
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(0, 300).Draw(t, "rows")
+		ids, blobs := make([]int64, n), make([][]byte, n)
+		for i := range n {
+			ids[i], blobs[i] = int64(i)+10, rapid.OneOf(rapid.SliceOf(rapid.Byte()), rapid.Just([]byte(nil)), rapid.Just(make([]byte, 20_000))).Draw(t, "blob")
+		}
+		if _, err := db.Exec(`DELETE FROM kept`); err != nil { //nolint:noctx // a test's
+			t.Fatal(err)
+		}
+		read(t, db, `INSERT INTO kept `+rowset.Select(2), ids, blobs)
+		i := 0
+		err := each(all, func(id int64, b []byte) error {
+			if id != ids[i] || !slices.Equal(b, blobs[i]) {
+				return fmt.Errorf("row %d is %d %q, want %d %q", i, id, b, ids[i], blobs[i])
+			}
+			i++
+			return nil
+		})
+		if err != nil || i != n {
+			t.Fatal(i, n, err)
+		}
+		if n == 0 {
+			return
+		}
+		boom, last := errors.New("boom"), rapid.IntRange(1, n).Draw(t, "last")
+		i = 0
+		if err := each(all, func(int64, []byte) error { // ends early
+			if i++; i == last {
+				return boom
+			}
+			return nil
+		}); !errors.Is(err, boom) || i != last {
+			t.Fatal(i, last, err)
+		}
+		func() {
+			defer func() {
+				if r := recover(); r != "boom" {
+					t.Fatal(r)
+				}
+			}()
+			_ = each(all, func(int64, []byte) error { panic("boom") }) //nolint:errcheck // it panics
+		}()
+	})
+	if err := each(`SELECT nothing`, func(int64, []byte) error { return nil }); err == nil {
+		t.Error("a statement that fails: no error")
+	}
+	var last int64
+	if err := rowset.Each(nil, func(number int64) error { last = number; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, number := range []int64{last, last + 1000} {
+		if err := db.QueryRowContext(t.Context(), rowset.EachOf(`SELECT 1 AS n, x'00' AS b`, 1), number).Scan(new(any)); err == nil {
+			t.Error("nobody looks, and there is no error")
+		}
+	}
+}
