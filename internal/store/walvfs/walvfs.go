@@ -164,7 +164,7 @@ func write(tls *libc.TLS, f, from uintptr, n int32, to int64) int32 {
 		if rc := w.flush(tls, f); rc != lib.SQLITE_OK {
 			return rc
 		}
-		writeOut(at[lib.TunixFile](f).Fh, from, gone)
+		writeOut(f, from, gone)
 	}
 	if w.buf == 0 {
 		w.buf = libc.Xmalloc(tls, room)
@@ -199,7 +199,7 @@ func writeDatabase(tls *libc.TLS, f, from uintptr, n int32, to int64) int32 {
 	}
 	w.low, w.high, w.dirty = min(w.low, to), max(w.high, to+int64(n)), w.dirty+int64(n)
 	if w.dirty >= room {
-		writeOut(at[lib.TunixFile](f).Fh, w.low, w.high-w.low)
+		writeOut(f, w.low, w.high-w.low)
 		w.dirty = 0
 	}
 	return rc

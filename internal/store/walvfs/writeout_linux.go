@@ -1,10 +1,14 @@
 package walvfs
 
-import "syscall"
+import (
+	"syscall"
+
+	lib "modernc.org/sqlite/lib"
+)
 
 // writeOut has the system begin to write a stretch of a file to the disk, without waiting for that and without any promise: a sync
 // still does the rest (sync_file_range(2)). An error means that it did nothing, and shows at the sync if it is one of the disk's.
-func writeOut(fd int32, from, size int64) {
-	const begin = 2                                       // SYNC_FILE_RANGE_WRITE
-	_ = syscall.SyncFileRange(int(fd), from, size, begin) //nolint:errcheck // see above
+func writeOut(f uintptr, from, size int64) {
+	const begin = 2                                                            // SYNC_FILE_RANGE_WRITE
+	_ = syscall.SyncFileRange(int(at[lib.TunixFile](f).Fh), from, size, begin) //nolint:errcheck // see above
 }

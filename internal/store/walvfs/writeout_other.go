@@ -3,4 +3,4 @@
 package walvfs
 
 // writeOut is what only Linux does: elsewhere all is written at the sync.
-func writeOut(int32, int64, int64) {}
+func writeOut(uintptr, int64, int64) {}
