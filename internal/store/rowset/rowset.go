@@ -214,7 +214,7 @@ func best(_ *libc.TLS, _, info uintptr) int32 {
 
 // cursor is a *lib.Tsqlite3_vtab_cursor with what is read behind it. It lies in C's memory; system.loans keeps the loan alive.
 type cursor struct {
-	base lib.Tsqlite3_vtab_cursor
+	_    lib.Tsqlite3_vtab_cursor
 	loan uintptr
 	row  int64
 }

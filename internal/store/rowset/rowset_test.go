@@ -35,15 +35,17 @@ func open(t *testing.T) *sql.DB {
 	return db
 }
 
+func show(v any) string { return fmt.Sprintf("%T %q", v, fmt.Sprint(v)) }
+
 // read is all rows of a query with a loan as its only parameter, as text.
 func read(t rapid.TB, db *sql.DB, query string, columns ...any) (out [][]string) {
 	t.Helper()
 	err := rowset.Lend(columns, func(number int64) error {
-		rows, err := db.Query(query, number) //nolint:noctx // a test's
+		rows, err := db.Query(query, number)
 		if err != nil {
 			return err
 		}
-		defer rows.Close() //nolint:errcheck // its error is that of Err
+		defer rows.Close()
 		names, err := rows.Columns()
 		if err != nil {
 			return err
@@ -58,7 +60,7 @@ func read(t rapid.TB, db *sql.DB, query string, columns ...any) (out [][]string)
 			}
 			var texts []string
 			for _, v := range line {
-				texts = append(texts, fmt.Sprintf("%T %q", v, fmt.Sprint(v)))
+				texts = append(texts, show(v))
 			}
 			out = append(out, texts)
 		}
@@ -86,7 +88,7 @@ func TestRows(t *testing.T) {
 			texts[i] = rapid.OneOf(rapid.String(), rapid.Just(""), rapid.Just(strings.Repeat("long ", 2000))).Draw(t, "text")
 			blobs[i] = rapid.OneOf(rapid.SliceOf(rapid.Byte()), rapid.Just([]byte(nil)), rapid.Just([]byte{})).Draw(t, "blob")
 			bools[i] = rapid.Bool().Draw(t, "bool")
-			blob, truth := fmt.Sprintf("%T %q", blobs[i], fmt.Sprint(blobs[i])), 0
+			blob, truth := show(blobs[i]), 0
 			if blobs[i] == nil {
 				blob = `<nil> "<nil>"`
 			}
@@ -98,7 +100,7 @@ func TestRows(t *testing.T) {
 		if got := read(t, db, rowset.Select(4), ints, texts, blobs, bools); !cmp.Equal(got, want) {
 			t.Fatal(cmp.Diff(want, got))
 		}
-		if _, err := db.Exec(`DELETE FROM kept`); err != nil { //nolint:noctx // a test's
+		if _, err := db.Exec(`DELETE FROM kept`); err != nil {
 			t.Fatal(err)
 		}
 		read(t, db, `INSERT INTO kept `+rowset.Select(5)+` WHERE TRUE ON CONFLICT DO NOTHING`, ids, ints, texts, blobs, bools)
@@ -124,7 +126,7 @@ func TestGarbage(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			defer rows.Close() //nolint:errcheck // its error is that of Err
+			defer rows.Close()
 			for i := 0; rows.Next(); i++ {
 				if i%200 == 0 {
 					runtime.GC()
@@ -199,7 +201,7 @@ func TestEach(t *testing.T) {
 		for i := range n {
 			ids[i], blobs[i] = int64(i)+10, rapid.OneOf(rapid.SliceOf(rapid.Byte()), rapid.Just([]byte(nil)), rapid.Just(make([]byte, 20_000))).Draw(t, "blob")
 		}
-		if _, err := db.Exec(`DELETE FROM kept`); err != nil { //nolint:noctx // a test's
+		if _, err := db.Exec(`DELETE FROM kept`); err != nil {
 			t.Fatal(err)
 		}
 		read(t, db, `INSERT INTO kept `+rowset.Select(2), ids, blobs)
@@ -233,7 +235,7 @@ func TestEach(t *testing.T) {
 					t.Fatal(r)
 				}
 			}()
-			_ = each(all, func(int64, []byte) error { panic("boom") }) //nolint:errcheck // it panics
+			_ = each(all, func(int64, []byte) error { panic("boom") })
 		}()
 	})
 	if err := each(`SELECT nothing`, func(int64, []byte) error { return nil }); err == nil {
