@@ -46,7 +46,7 @@ var system struct {
 	err   error
 	base  *lib.Tsqlite3_vfs // SQLite's own
 	mu    sync.RWMutex
-	files map[uintptr]*file // open logs by their *lib.Tsqlite3_file
+	files map[uintptr]*file // open logs and databases by their *lib.Tsqlite3_file
 }
 
 // file is an open log or database. SQLite uses it from one goroutine at a time.
