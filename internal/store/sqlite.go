@@ -92,14 +92,14 @@ func dsn(path string, pragmas ...string) string {
 }
 
 // openWriter sets what the guarantees rest on: WAL, and a sync of it at each commit, on which walvfs relies as well. The WAL
-// is written back beside the writer (see checkpoints), by the writer alone only when it has grown to 192 MB all the same. What
+// is written back beside the writer (see checkpoints), by the writer alone only when it has grown to 384 MB all the same. What
 // is deleted is overwritten: pages that fall free would else keep a deleted person's data in the file for long.
 func openWriter(path string) (*sqliteConn, error) {
 	if err := errors.Join(walvfs.Register(), rowset.Register()); err != nil {
 		return nil, err
 	}
 	c, err := (&sqlite.Driver{}).Open(dsn(path, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-131072)", "secure_delete(1)",
-		"wal_autocheckpoint(48000)", "journal_size_limit(134217728)") + "&vfs=" + walvfs.Name)
+		"wal_autocheckpoint(96000)", "journal_size_limit(268435456)") + "&vfs=" + walvfs.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -14,15 +14,16 @@ import (
 	"rapport.example/internal/store/walvfs"
 )
 
-// Bounds of the write-ahead log, in bytes. Pages that many transactions touch are written back once, so it is let grow.
+// Bounds of the write-ahead log, in bytes. A page that many transactions touch is written back once, and pages that lie side by side at
+// less cost, so it is let grow.
 const (
-	logMuch    = 96 << 20 // from here on it is written back beside the writer
-	logLittle  = 8 << 20  // so much of it the writer writes back itself
+	logMuch    = 192 << 20 // from here on it is written back beside the writer
+	logLittle  = 16 << 20  // so much of it the writer writes back itself
 	mostPasses = 3        // one behind the other, until so little has come meanwhile
 )
 
 // checkpoints writes the write-ahead log back into the database while the writer goes on, which would else stand still for the
-// tenths of a second that it takes to write a hundred megabytes and to sync them. The log begins anew only when all of it is written
+// tenths of a second that it takes to write hundreds of megabytes and to sync them. The log begins anew only when all of it is written
 // back, and more of it comes all the time; so the last, little part is left to the writer.
 type checkpoints struct {
 	log    string // its path

@@ -6,8 +6,8 @@
 // nobody looks for a page that is not in the file yet, and a crash leaves what it would leave without this package: some part of an
 // unfinished transaction, which SQLite passes over.
 //
-// What went out, to the log or by a checkpoint to the database, begins to be written to the disk at once. A sync of many megabytes would
-// else keep every other sync waiting, those of another file too.
+// What went out, to the log or by a checkpoint to the database, begins to be written to the disk as soon as a megabyte has come together. A
+// sync of many megabytes would else keep every other sync waiting, those of another file too.
 package walvfs
 
 import (
@@ -27,6 +27,10 @@ const Name = "rapport-wal"
 // room is how many bytes are gathered: 31 pages of 4 KiB with their headers fit. SQLite's own file system writes no more than
 // 128 KiB less one byte at a time.
 const room = 127 << 10
+
+// stretch is how many bytes are written until the system is told to write them to the disk, which takes a request to the disk or several
+// each time.
+const stretch = 1 << 20
 
 // C's functions that this package calls or stands for, as SQLite's translation to Go has them.
 type (
@@ -61,8 +65,7 @@ type file struct {
 	at  int64        // where in the log they belong
 	end atomic.Int64 // of what SQLite wrote last
 
-	// of a database
-	dirty     int64 // bytes that were written since the system was told to write them to the disk
+	dirty     int64 // bytes that went out since the system was told to write them to the disk
 	low, high int64 // between which they are
 }
 
@@ -164,7 +167,7 @@ func write(tls *libc.TLS, f, from uintptr, n int32, to int64) int32 {
 		if rc := w.flush(tls, f); rc != lib.SQLITE_OK {
 			return rc
 		}
-		writeOut(f, from, gone)
+		w.wrote(f, from, gone)
 	}
 	if w.buf == 0 {
 		w.buf = libc.Xmalloc(tls, room)
@@ -190,18 +193,23 @@ func (w *file) flush(tls *libc.TLS, f uintptr) int32 {
 	return function[writeFunc](w.own.FxWrite)(tls, f, w.buf, n, w.at)
 }
 
-// writeDatabase passes a page on, and has the system write to the disk what has come together.
-func writeDatabase(tls *libc.TLS, f, from uintptr, n int32, to int64) int32 {
-	w := find(f)
-	rc := function[writeFunc](w.own.FxWrite)(tls, f, from, n, to)
+// wrote has the system write to the disk what has come together, when that is enough.
+func (w *file) wrote(f uintptr, to, n int64) {
 	if w.dirty == 0 {
 		w.low, w.high = to, to
 	}
-	w.low, w.high, w.dirty = min(w.low, to), max(w.high, to+int64(n)), w.dirty+int64(n)
-	if w.dirty >= room {
+	w.low, w.high, w.dirty = min(w.low, to), max(w.high, to+n), w.dirty+n
+	if w.dirty >= stretch {
 		writeOut(f, w.low, w.high-w.low)
 		w.dirty = 0
 	}
+}
+
+// writeDatabase passes a page on.
+func writeDatabase(tls *libc.TLS, f, from uintptr, n int32, to int64) int32 {
+	w := find(f)
+	rc := function[writeFunc](w.own.FxWrite)(tls, f, from, n, to)
+	w.wrote(f, to, int64(n))
 	return rc
 }
 
@@ -226,6 +234,7 @@ func syncLog(tls *libc.TLS, f uintptr, flags int32) int32 {
 	if rc := w.flush(tls, f); rc != lib.SQLITE_OK {
 		return rc
 	}
+	w.dirty = 0
 	return function[syncFunc](w.own.FxSync)(tls, f, flags)
 }
 
