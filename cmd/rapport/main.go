@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -18,6 +17,7 @@ import (
 
 	"rapport.example/internal/config"
 	"rapport.example/internal/fault"
+	"rapport.example/internal/heap"
 	"rapport.example/internal/server"
 )
 
@@ -60,19 +60,8 @@ type cli struct {
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
-// gcPercent lets the heap grow to three times what is live before it is collected, where Go's own twice would cost a busy
-// server a tenth of its work. GOGC and GOMEMLIMIT in the environment count for more.
-const gcPercent = 200
-
-// heapFloor bytes count as live and are never touched, so that the system gives no memory for them. Without them a process with
-// few MB alive, as one that serves an agent, would be collected after every few MB of garbage.
-const heapFloor = 96 << 20
-
 func main() {
-	floor := make([]byte, 0, heapFloor)
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	floor := heap.Setup()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], &app{out: os.Stdout, err: os.Stderr, in: os.Stdin})
 	stop()

@@ -109,6 +109,7 @@ type job struct {
 	touched   *roaring.Bitmap // people whom the owner has changed since the job began
 	cancel    context.CancelFunc
 	done      chan struct{}
+	over      func() // lets the heap grow again
 
 	err     error
 	past    *audience.Past // that it was given, or has counted because that is not for its people
@@ -148,7 +149,11 @@ func (p *partition) build(ctx context.Context) error {
 		p.retry = now.Add(idleWait)
 		return nil
 	}
-	err := p.transact(ctx, func(tx Tx) error { return p.takeOver(ctx, tx, t, p.job) })
+	j := p.job
+	err := p.transact(ctx, func(tx Tx) error { return p.takeOver(ctx, tx, t, j) })
+	if p.job == nil {
+		j.over()
+	}
 	if took := p.e.o.Now().Sub(now); err == nil {
 		p.rest = now.Add(5 * took)
 	}
@@ -198,6 +203,7 @@ func (p *partition) dropJob() {
 	if p.job != nil {
 		p.job.cancel()
 		<-p.job.done
+		p.job.over()
 		p.job = nil
 	}
 }
@@ -231,7 +237,7 @@ func (p *partition) startJob(ctx context.Context, t *tenant) error {
 		j.room /= 4                                        // this has time, and takes long: better to count more often
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	j.cancel = cancel
+	j.cancel, j.over = cancel, p.e.o.Confine()
 	p.job = j
 	next, now := t.next, max(t.logNow, t.Now(p.e.o.Now()), t.past.Now())
 	go func() {

@@ -69,6 +69,7 @@ type Options struct {
 	Alone   bool    // this process knows that no other reads these partitions, so it may take their leases at once
 	Now     func() time.Time
 	Logger  *slog.Logger
+	Confine func() (over func()) // bounds what this process's heap may take, until over is called, while people are looked at for a build; nil = nothing does
 
 	LeaseTTL    time.Duration // default 10 s: after a crash another node takes over within this time and a tenth of it
 	ClaimLease  time.Duration // default 60 s: a claimed delivery without outcome by then is unknown
@@ -97,6 +98,9 @@ type Engine struct {
 
 // New returns an engine that has not started.
 func New(o Options) *Engine {
+	if o.Confine == nil {
+		o.Confine = func() func() { return func() {} }
+	}
 	o.LeaseTTL = cmpOr(o.LeaseTTL, 10*time.Second)
 	o.ClaimLease = cmpOr(o.ClaimLease, time.Minute)
 	o.MaxOps = cmpOr(o.MaxOps, 4096)

@@ -23,6 +23,7 @@ import (
 	"rapport.example/internal/delivery/smtp"
 	"rapport.example/internal/engine"
 	"rapport.example/internal/fault"
+	"rapport.example/internal/heap"
 	"rapport.example/internal/id"
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/ingest/natslog"
@@ -159,7 +160,7 @@ func (s *server) start(ctx context.Context) (Info, error) {
 	s.people = audience.New(s.db, int64(s.o.SegmentMemory)<<20)
 	s.engine = engine.New(engine.Options{
 		Store: s.db, People: s.people, Log: frames{s.stream}, Deliver: worker, Secret: s.db.Secret(), Owner: id.New(s.now()), Alone: s.o.DatabaseURL == "",
-		Now: s.now, Logger: s.log, Archived: time.Duration(s.o.ArchiveDays) * 24 * time.Hour,
+		Now: s.now, Logger: s.log, Confine: heap.Confine, Archived: time.Duration(s.o.ArchiveDays) * 24 * time.Hour,
 	})
 	s.writes.Pace(s.hold)
 	s.fresh = &freshness{engine: s.engine, log: s.writes, last: s.stream.Last, alone: s.o.DatabaseURL == "", check: s.db.Checkpoint, route: s.partition}

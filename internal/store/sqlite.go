@@ -17,6 +17,7 @@ import (
 	lib "modernc.org/sqlite/lib"
 
 	"rapport.example/internal/fault"
+	"rapport.example/internal/store/pagemem"
 	"rapport.example/internal/store/rowset"
 	"rapport.example/internal/store/walvfs"
 )
@@ -95,7 +96,7 @@ func dsn(path string, pragmas ...string) string {
 // is written back beside the writer (see checkpoints), by the writer alone only when it has grown to 384 MB all the same. What
 // is deleted is overwritten: pages that fall free would else keep a deleted person's data in the file for long.
 func openWriter(path string) (*sqliteConn, error) {
-	if err := errors.Join(walvfs.Register(), rowset.Register()); err != nil {
+	if err := errors.Join(pagemem.Register(), walvfs.Register(), rowset.Register()); err != nil {
 		return nil, err
 	}
 	c, err := (&sqlite.Driver{}).Open(dsn(path, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-131072)", "secure_delete(1)",

@@ -19,7 +19,7 @@ import (
 const (
 	logMuch    = 192 << 20 // from here on it is written back beside the writer
 	logLittle  = 16 << 20  // so much of it the writer writes back itself
-	mostPasses = 3        // one behind the other, until so little has come meanwhile
+	mostPasses = 3         // one behind the other, until so little has come meanwhile
 )
 
 // checkpoints writes the write-ahead log back into the database while the writer goes on, which would else stand still for the

@@ -6,6 +6,8 @@ import (
 
 	"modernc.org/libc"
 	lib "modernc.org/sqlite/lib"
+
+	"rapport.example/internal/store/capi"
 )
 
 // The way back: an aggregate function that shows Go each row of a query where SQLite has it. A driver copies each blob that it hands out, and
@@ -55,30 +57,30 @@ func extendEach(tls *libc.TLS, db uintptr) int32 {
 		return lib.SQLITE_NOMEM
 	}
 	defer libc.Xfree(tls, called)
-	return lib.Xsqlite3_create_function(tls, db, called, 3, lib.SQLITE_UTF8, 0, 0, pointer[stepFunc](step), pointer[finalFunc](final))
+	return lib.Xsqlite3_create_function(tls, db, called, 3, lib.SQLITE_UTF8, 0, 0, capi.Pointer[stepFunc](step), capi.Pointer[finalFunc](final))
 }
 
 // step shows a row. What it keeps between rows is where the visitor is, whom system.loans keeps alive.
 func step(tls *libc.TLS, context uintptr, _ int32, values uintptr) {
-	args := at[[3]uintptr](values)
+	args := capi.At[[3]uintptr](values)
 	kept := lib.Xsqlite3_aggregate_context(tls, context, int32(unsafe.Sizeof(uintptr(0))))
 	if kept == 0 {
 		lib.Xsqlite3_result_error_code(tls, context, lib.SQLITE_NOMEM)
 		return
 	}
-	if *at[uintptr](kept) == 0 {
+	if *capi.At[uintptr](kept) == 0 {
 		found, _ := system.loans.Load(lib.Xsqlite3_value_int64(tls, args[0]))
 		v, ok := found.(*visitor)
 		if !ok {
 			lib.Xsqlite3_result_error_code(tls, context, lib.SQLITE_MISUSE)
 			return
 		}
-		*at[uintptr](kept) = uintptr(unsafe.Pointer(v))
+		*capi.At[uintptr](kept) = uintptr(unsafe.Pointer(v))
 	}
-	v := at[visitor](*at[uintptr](kept))
+	v := capi.At[visitor](*capi.At[uintptr](kept))
 	var blob []byte
 	if p := lib.Xsqlite3_value_blob(tls, args[2]); p != 0 {
-		blob = unsafe.Slice(at[byte](p), lib.Xsqlite3_value_bytes(tls, args[2]))
+		blob = unsafe.Slice(capi.At[byte](p), lib.Xsqlite3_value_bytes(tls, args[2]))
 	}
 	if !v.look(lib.Xsqlite3_value_int64(tls, args[1]), blob) {
 		lib.Xsqlite3_result_error_code(tls, context, lib.SQLITE_ABORT)

@@ -18,6 +18,8 @@ import (
 
 	"modernc.org/libc"
 	lib "modernc.org/sqlite/lib"
+
+	"rapport.example/internal/store/capi"
 )
 
 const (
@@ -130,21 +132,15 @@ func register() error {
 	if system.module == 0 {
 		return errors.New("no memory for the function")
 	}
-	m := at[lib.Tsqlite3_module](system.module)
-	m.FxConnect, m.FxBestIndex, m.FxDisconnect = pointer[connectFunc](connect), pointer[bestFunc](best), pointer[tableFunc](free)
-	m.FxOpen, m.FxClose, m.FxFilter = pointer[openFunc](open), pointer[tableFunc](free), pointer[filterFunc](filter)
-	m.FxNext, m.FxEof, m.FxColumn, m.FxRowid = pointer[tableFunc](next), pointer[tableFunc](eof), pointer[columnFunc](value), pointer[rowidFunc](rowid)
-	if rc := lib.Xsqlite3_auto_extension(tls, pointer[initFunc](extend)); rc != lib.SQLITE_OK {
+	m := capi.At[lib.Tsqlite3_module](system.module)
+	m.FxConnect, m.FxBestIndex, m.FxDisconnect = capi.Pointer[connectFunc](connect), capi.Pointer[bestFunc](best), capi.Pointer[tableFunc](free)
+	m.FxOpen, m.FxClose, m.FxFilter = capi.Pointer[openFunc](open), capi.Pointer[tableFunc](free), capi.Pointer[filterFunc](filter)
+	m.FxNext, m.FxEof, m.FxColumn, m.FxRowid = capi.Pointer[tableFunc](next), capi.Pointer[tableFunc](eof), capi.Pointer[columnFunc](value), capi.Pointer[rowidFunc](rowid)
+	if rc := lib.Xsqlite3_auto_extension(tls, capi.Pointer[initFunc](extend)); rc != lib.SQLITE_OK {
 		return fmt.Errorf("register the function: code %d", rc)
 	}
 	return nil
 }
-
-// at is what stands at an address of C's memory, which Go neither moves nor frees.
-func at[T any](p uintptr) *T { return *(**T)(unsafe.Pointer(&p)) }
-
-// pointer is how C has a function that is declared at the top of a package.
-func pointer[F any](f F) uintptr { return *(*uintptr)(unsafe.Pointer(&struct{ f F }{f})) }
 
 // extend gives the function to a new connection.
 func extend(tls *libc.TLS, db, _, _ uintptr) int32 {
@@ -183,8 +179,8 @@ func connect(tls *libc.TLS, db, _ uintptr, _ int32, _, table, _ uintptr) int32 {
 	if t == 0 {
 		return lib.SQLITE_NOMEM
 	}
-	*at[lib.Tsqlite3_vtab](t) = lib.Tsqlite3_vtab{}
-	*at[uintptr](table) = t
+	*capi.At[lib.Tsqlite3_vtab](t) = lib.Tsqlite3_vtab{}
+	*capi.At[uintptr](table) = t
 	return lib.SQLITE_OK
 }
 
@@ -196,14 +192,14 @@ func free(tls *libc.TLS, p uintptr) int32 {
 
 // best asks for the loan's number, without which there is nothing to read.
 func best(_ *libc.TLS, _, info uintptr) int32 {
-	x := at[lib.Tsqlite3_index_info](info)
+	x := capi.At[lib.Tsqlite3_index_info](info)
 	for i := range uintptr(x.FnConstraint) {
-		c := at[lib.Tsqlite3_index_constraint](x.FaConstraint + i*unsafe.Sizeof(lib.Tsqlite3_index_constraint{}))
+		c := capi.At[lib.Tsqlite3_index_constraint](x.FaConstraint + i*unsafe.Sizeof(lib.Tsqlite3_index_constraint{}))
 		if c.FiColumn == MaxColumns && c.Fop == lib.SQLITE_INDEX_CONSTRAINT_EQ {
 			if c.Fusable == 0 {
 				return lib.SQLITE_CONSTRAINT
 			}
-			u := at[lib.Tsqlite3_index_constraint_usage](x.FaConstraintUsage + i*unsafe.Sizeof(lib.Tsqlite3_index_constraint_usage{}))
+			u := capi.At[lib.Tsqlite3_index_constraint_usage](x.FaConstraintUsage + i*unsafe.Sizeof(lib.Tsqlite3_index_constraint_usage{}))
 			u.FargvIndex, u.Fomit = 1, 1
 			x.FestimatedCost, x.FestimatedRows = 100, 100
 			return lib.SQLITE_OK
@@ -224,24 +220,24 @@ func open(tls *libc.TLS, _, out uintptr) int32 {
 	if c == 0 {
 		return lib.SQLITE_NOMEM
 	}
-	*at[cursor](c) = cursor{}
-	*at[uintptr](out) = c
+	*capi.At[cursor](c) = cursor{}
+	*capi.At[uintptr](out) = c
 	return lib.SQLITE_OK
 }
 
 func filter(tls *libc.TLS, c uintptr, _ int32, _ uintptr, _ int32, argv uintptr) int32 {
-	found, _ := system.loans.Load(lib.Xsqlite3_value_int64(tls, *at[uintptr](argv)))
+	found, _ := system.loans.Load(lib.Xsqlite3_value_int64(tls, *capi.At[uintptr](argv)))
 	l, ok := found.(*loan)
 	if !ok {
 		return lib.SQLITE_MISUSE
 	}
-	x := at[cursor](c)
+	x := capi.At[cursor](c)
 	x.loan, x.row = uintptr(unsafe.Pointer(l)), 0
 	return lib.SQLITE_OK
 }
 
 func next(_ *libc.TLS, c uintptr) int32 {
-	x := at[cursor](c)
+	x := capi.At[cursor](c)
 	if x.row++; x.row%breathe == 0 {
 		runtime.Gosched()
 	}
@@ -249,8 +245,8 @@ func next(_ *libc.TLS, c uintptr) int32 {
 }
 
 func eof(_ *libc.TLS, c uintptr) int32 {
-	x := at[cursor](c)
-	if x.row < at[loan](x.loan).rows {
+	x := capi.At[cursor](c)
+	if x.row < capi.At[loan](x.loan).rows {
 		return 0
 	}
 	return 1
@@ -263,8 +259,8 @@ var nothing [1]byte // where values without any bytes lie
 
 // value gives SQLite the value of a column: numbers as they are, texts and blobs where they lie.
 func value(tls *libc.TLS, c, context uintptr, i int32) int32 {
-	x := at[cursor](c)
-	l := at[loan](x.loan)
+	x := capi.At[cursor](c)
+	l := capi.At[loan](x.loan)
 	if int(i) >= len(l.columns) {
 		return lib.SQLITE_MISUSE
 	}
@@ -298,6 +294,6 @@ func value(tls *libc.TLS, c, context uintptr, i int32) int32 {
 }
 
 func rowid(_ *libc.TLS, c, out uintptr) int32 {
-	*at[int64](out) = at[cursor](c).row
+	*capi.At[int64](out) = capi.At[cursor](c).row
 	return lib.SQLITE_OK
 }

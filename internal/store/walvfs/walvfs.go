@@ -19,6 +19,8 @@ import (
 
 	"modernc.org/libc"
 	lib "modernc.org/sqlite/lib"
+
+	"rapport.example/internal/store/capi"
 )
 
 // Name is the file system's name, which the parameter vfs of a DSN takes after Register.
@@ -93,48 +95,40 @@ func register() error {
 	if mine == 0 {
 		return errors.New("no memory for the file system")
 	}
-	system.base, system.files = at[lib.Tsqlite3_vfs](base), map[uintptr]*file{}
-	v := at[lib.Tsqlite3_vfs](mine)
+	system.base, system.files = capi.At[lib.Tsqlite3_vfs](base), map[uintptr]*file{}
+	v := capi.At[lib.Tsqlite3_vfs](mine)
 	*v = *system.base
-	v.FpNext, v.FzName, v.FxOpen = 0, name, pointer[openFunc](open)
+	v.FpNext, v.FzName, v.FxOpen = 0, name, capi.Pointer[openFunc](open)
 	if rc := lib.Xsqlite3_vfs_register(tls, mine, 0); rc != lib.SQLITE_OK {
 		return fmt.Errorf("register the file system: code %d", rc)
 	}
 	return nil
 }
 
-// at is what stands at an address of C's memory, which Go neither moves nor frees.
-func at[T any](p uintptr) *T { return *(**T)(unsafe.Pointer(&p)) }
-
-// pointer is how C has a function that is declared at the top of a package, and function the way back.
-func pointer[F any](f F) uintptr { return *(*uintptr)(unsafe.Pointer(&struct{ f F }{f})) }
-
-func function[F any](p uintptr) F { return *(*F)(unsafe.Pointer(&struct{ uintptr }{p})) }
-
 // open has SQLite open the file, and if it is a log or a database puts our methods in front of SQLite's.
 func open(tls *libc.TLS, vfs, name, f uintptr, flags int32, out uintptr) int32 {
-	rc := function[openFunc](system.base.FxOpen)(tls, vfs, name, f, flags, out)
+	rc := capi.Function[openFunc](system.base.FxOpen)(tls, vfs, name, f, flags, out)
 	if rc != lib.SQLITE_OK || flags&(lib.SQLITE_OPEN_WAL|lib.SQLITE_OPEN_MAIN_DB) == 0 {
 		return rc
 	}
-	w := &file{path: libc.GoString(name), own: *at[lib.Tsqlite3_io_methods](at[lib.Tsqlite3_file](f).FpMethods)}
+	w := &file{path: libc.GoString(name), own: *capi.At[lib.Tsqlite3_io_methods](capi.At[lib.Tsqlite3_file](f).FpMethods)}
 	w.methods = libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(w.own)))
 	if w.methods == 0 {
 		return rc // SQLite's own do as well
 	}
-	m := at[lib.Tsqlite3_io_methods](w.methods)
+	m := capi.At[lib.Tsqlite3_io_methods](w.methods)
 	*m = w.own
 	if flags&lib.SQLITE_OPEN_WAL != 0 {
-		m.FxClose, m.FxSync = pointer[closeFunc](closeLog), pointer[syncFunc](syncLog)
-		m.FxRead, m.FxWrite = pointer[readFunc](read), pointer[writeFunc](write)
-		m.FxTruncate, m.FxFileSize = pointer[truncateFunc](truncate), pointer[sizeFunc](size)
+		m.FxClose, m.FxSync = capi.Pointer[closeFunc](closeLog), capi.Pointer[syncFunc](syncLog)
+		m.FxRead, m.FxWrite = capi.Pointer[readFunc](read), capi.Pointer[writeFunc](write)
+		m.FxTruncate, m.FxFileSize = capi.Pointer[truncateFunc](truncate), capi.Pointer[sizeFunc](size)
 	} else {
-		m.FxClose, m.FxWrite = pointer[closeFunc](closeFile), pointer[writeFunc](writeDatabase)
+		m.FxClose, m.FxWrite = capi.Pointer[closeFunc](closeFile), capi.Pointer[writeFunc](writeDatabase)
 	}
 	system.mu.Lock()
 	system.files[f] = w
 	system.mu.Unlock()
-	at[lib.Tsqlite3_file](f).FpMethods = w.methods
+	capi.At[lib.Tsqlite3_file](f).FpMethods = w.methods
 	return rc
 }
 
@@ -173,12 +167,12 @@ func write(tls *libc.TLS, f, from uintptr, n int32, to int64) int32 {
 		w.buf = libc.Xmalloc(tls, room)
 	}
 	if w.buf == 0 || n > room {
-		return function[writeFunc](w.own.FxWrite)(tls, f, from, n, to)
+		return capi.Function[writeFunc](w.own.FxWrite)(tls, f, from, n, to)
 	}
 	if w.n == 0 {
 		w.at = to
 	}
-	copy(unsafe.Slice(at[byte](w.buf+uintptr(w.n)), n), unsafe.Slice(at[byte](from), n))
+	copy(unsafe.Slice(capi.At[byte](w.buf+uintptr(w.n)), n), unsafe.Slice(capi.At[byte](from), n))
 	w.n += n
 	return lib.SQLITE_OK
 }
@@ -190,7 +184,7 @@ func (w *file) flush(tls *libc.TLS, f uintptr) int32 {
 		return lib.SQLITE_OK
 	}
 	w.n = 0
-	return function[writeFunc](w.own.FxWrite)(tls, f, w.buf, n, w.at)
+	return capi.Function[writeFunc](w.own.FxWrite)(tls, f, w.buf, n, w.at)
 }
 
 // wrote has the system write to the disk what has come together, when that is enough.
@@ -208,7 +202,7 @@ func (w *file) wrote(f uintptr, to, n int64) {
 // writeDatabase passes a page on.
 func writeDatabase(tls *libc.TLS, f, from uintptr, n int32, to int64) int32 {
 	w := find(f)
-	rc := function[writeFunc](w.own.FxWrite)(tls, f, from, n, to)
+	rc := capi.Function[writeFunc](w.own.FxWrite)(tls, f, from, n, to)
 	w.wrote(f, to, int64(n))
 	return rc
 }
@@ -218,7 +212,7 @@ func read(tls *libc.TLS, f, to uintptr, n int32, from int64) int32 {
 	if rc := w.flush(tls, f); rc != lib.SQLITE_OK {
 		return rc
 	}
-	return function[readFunc](w.own.FxRead)(tls, f, to, n, from)
+	return capi.Function[readFunc](w.own.FxRead)(tls, f, to, n, from)
 }
 
 func truncate(tls *libc.TLS, f uintptr, size int64) int32 {
@@ -226,7 +220,7 @@ func truncate(tls *libc.TLS, f uintptr, size int64) int32 {
 	if rc := w.flush(tls, f); rc != lib.SQLITE_OK {
 		return rc
 	}
-	return function[truncateFunc](w.own.FxTruncate)(tls, f, size)
+	return capi.Function[truncateFunc](w.own.FxTruncate)(tls, f, size)
 }
 
 func syncLog(tls *libc.TLS, f uintptr, flags int32) int32 {
@@ -235,7 +229,7 @@ func syncLog(tls *libc.TLS, f uintptr, flags int32) int32 {
 		return rc
 	}
 	w.dirty = 0
-	return function[syncFunc](w.own.FxSync)(tls, f, flags)
+	return capi.Function[syncFunc](w.own.FxSync)(tls, f, flags)
 }
 
 func size(tls *libc.TLS, f, to uintptr) int32 {
@@ -243,7 +237,7 @@ func size(tls *libc.TLS, f, to uintptr) int32 {
 	if rc := w.flush(tls, f); rc != lib.SQLITE_OK {
 		return rc
 	}
-	return function[sizeFunc](w.own.FxFileSize)(tls, f, to)
+	return capi.Function[sizeFunc](w.own.FxFileSize)(tls, f, to)
 }
 
 func closeLog(tls *libc.TLS, f uintptr) int32 {
@@ -256,7 +250,7 @@ func closeLog(tls *libc.TLS, f uintptr) int32 {
 
 func closeFile(tls *libc.TLS, f uintptr) int32 {
 	w := find(f)
-	rc := function[closeFunc](w.own.FxClose)(tls, f)
+	rc := capi.Function[closeFunc](w.own.FxClose)(tls, f)
 	system.mu.Lock()
 	delete(system.files, f)
 	system.mu.Unlock()

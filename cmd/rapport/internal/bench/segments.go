@@ -17,6 +17,7 @@ import (
 	"rapport.example/internal/definition"
 	"rapport.example/internal/engine"
 	"rapport.example/internal/event"
+	"rapport.example/internal/heap"
 	"rapport.example/internal/id"
 	"rapport.example/internal/ingest"
 	"rapport.example/internal/person"
@@ -115,7 +116,7 @@ func (e *everybody) open(ctx context.Context) (err error) {
 	}
 	e.people = audience.New(e.db, segmentRoom)
 	e.eng = engine.New(engine.Options{
-		Store: e.db, People: e.people, Log: e.log, Deliver: nobody{}, Secret: e.db.Secret(), Owner: "bench", Alone: true,
+		Store: e.db, People: e.people, Log: e.log, Deliver: nobody{}, Secret: e.db.Secret(), Owner: "bench", Alone: true, Confine: heap.Confine,
 		Now: time.Now, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	return e.eng.Start(ctx)
