@@ -26,7 +26,7 @@ func Setup() (keep any) {
 }
 
 // room is how many bytes confined work may take on top of what the process had when it began.
-const room = 96 << 20
+const room = 80 << 20
 
 var confined struct {
 	sync.Mutex
@@ -34,9 +34,9 @@ var confined struct {
 	before int64 // the limit that held before the first of them
 }
 
-// Confine has the heap grow by no more than 96 MB, about, until the work is over for which it is called: what the work leaves behind is
+// Confine has the heap grow by no more than 80 MB, about, until the work is over for which it is called: what the work leaves behind is
 // collected before that much of it has come together, and not when the heap has reached three times what lives. It may always have a quarter more than
-// what lives and those 96 MB, so that a collection is worth its while. Calls may overlap; each looks anew how much there is.
+// what lives and those 80 MB, so that a collection is worth its while. Calls may overlap; each looks anew how much there is.
 func Confine() (over func()) {
 	confined.Lock()
 	defer confined.Unlock()
