@@ -72,8 +72,8 @@ const (
 	trimEvery = 10 * time.Minute
 
 	busyOps    = 100                   // of a transaction: from here on more is on its way
-	gatherOps  = 2000                  // that are enough for the next one
-	gatherWait = 40 * time.Millisecond // how long they may gather
+	gatherOps  = 1000                  // that are enough for the next one
+	gatherWait = 20 * time.Millisecond // how long they may gather
 )
 
 func newPartition(e *Engine, lease Lease, log *slog.Logger) *partition {

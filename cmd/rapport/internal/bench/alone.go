@@ -34,9 +34,10 @@ func (x *run) newAlone(ctx context.Context) (a *alone, err error) {
 		return nil, err
 	}
 	a = &alone{log: newMemory()}
+	made := a
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.close())
+			err = errors.Join(err, made.close())
 		}
 	}()
 	if a.db, err = openStore(ctx, filepath.Join(x.dir, "alone"), db.url); err != nil {

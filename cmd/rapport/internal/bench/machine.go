@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,27 +77,36 @@ func (u usage) share(now usage) float64 {
 const syncs = 200
 
 // fsync measures what a synced write of 4 KiB costs in the scratch folder just now.
-func (x *run) fsync() (err error) {
-	f, err := os.Create(filepath.Join(x.dir, "fsync"))
+func (x *run) fsync() error {
+	took, err := syncWrites(x.dir, func(i int) bool { return i < syncs })
 	if err != nil {
 		return err
 	}
+	x.r.add(key{"fsync p50", 0, "ms"}, ms(quantile(took, 0.5)))
+	x.r.add(key{"fsync p99", 0, "ms"}, ms(quantile(took, 0.99)))
+	return nil
+}
+
+// syncWrites is how long synced writes of 4 KiB take in dir, the shortest first, one after the other for as long as more says.
+func syncWrites(dir string, more func(i int) bool) (took []time.Duration, err error) {
+	f, err := os.CreateTemp(dir, "fsync")
+	if err != nil {
+		return nil, err
+	}
 	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
-	page, took := make([]byte, 4096), make([]time.Duration, 0, syncs)
-	for range syncs {
+	page := make([]byte, 4096)
+	for i := 0; more(i); i++ {
 		began := time.Now()
 		if _, err := f.Write(page); err != nil {
-			return err
+			return nil, err
 		}
 		if err := f.Sync(); err != nil {
-			return err
+			return nil, err
 		}
 		took = append(took, time.Since(began))
 	}
 	slices.Sort(took)
-	x.r.add(key{"fsync p50", 0, "ms"}, ms(quantile(took, 0.5)))
-	x.r.add(key{"fsync p99", 0, "ms"}, ms(quantile(took, 0.99)))
-	return nil
+	return took, nil
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

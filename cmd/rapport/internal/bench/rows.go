@@ -72,26 +72,48 @@ func (x *run) send(ctx context.Context, o load.Options, into *load.Result) error
 	return errors.Join(err, ctx.Err())
 }
 
-// ceiling measures what the server's HTTP stack can do at best with the requests of the row events.
+// ceiling measures what the server's HTTP stack can do at best with the requests of the row events, and then, shortly, what a synced write
+// takes while that keeps the processors busy: an acknowledgement waits for one that was under way and for its own.
 func (x *run) ceiling(ctx context.Context, conns int) error {
 	p := newPoster(x.child.addr, x.child.basic)
+	requests := func(d time.Duration) load.Options {
+		return load.Options{Connections: conns, Duration: d, Request: func(dst []byte, n int64) []byte {
+			return p.post(dst, literal("/bench/ceiling"), func(dst []byte) []byte { return x.seed.body(dst, n) })
+		}}
+	}
 	before, err := x.child.usage()
 	if err != nil {
 		return err
 	}
 	var res load.Result
-	err = x.send(ctx, load.Options{Connections: conns, Duration: x.o.Load, Request: func(dst []byte, n int64) []byte {
-		return p.post(dst, literal("/bench/ceiling"), func(dst []byte) []byte { return x.seed.body(dst, n) })
-	}}, &res)
+	if err := x.send(ctx, requests(x.o.Load), &res); err != nil {
+		return err
+	}
 	x.ceilings[conns] = res.PerSecond()
+	after, err := x.child.usage()
 	if err != nil {
 		return err
 	}
-	after, err := x.child.usage()
 	x.r.add(key{"ceiling", conns, "requests/s"}, res.PerSecond())
 	x.r.add(key{"ceiling: server CPU per request", conns, "µs"}, float64((after.server-before.server).Microseconds())/float64(res.Requests))
 	x.r.add(key{"ceiling: generator's share of the CPU", conns, "%"}, before.share(after))
-	return err
+
+	over, failed := make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer close(over)
+		failed <- x.send(ctx, requests(x.o.Load/3), &load.Result{})
+	}()
+	took, err := syncWrites(x.dir, func(int) bool {
+		select {
+		case <-over:
+			return false
+		case <-time.After(3 * time.Millisecond): // as often as frames are written
+			return true
+		}
+	})
+	x.r.add(key{"ceiling: fsync p50 beside it", conns, "ms"}, ms(quantile(took, 0.5)))
+	x.r.add(key{"ceiling: fsync p99 beside it", conns, "ms"}, ms(quantile(took, 0.99)))
+	return errors.Join(err, <-failed)
 }
 
 // events measures single events, acknowledged and applied.
