@@ -16,7 +16,7 @@ import (
 var lines = []string{
 	"cmd e2e",
 	"internal/server",
-	"internal/store internal/config",
+	"internal/store internal/config internal/heap",
 	"internal/api internal/mcp",
 	"internal/engine",
 	"internal/delivery internal/journey internal/ingest internal/link internal/definition internal/job internal/export internal/center internal/imports internal/audience",

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -413,7 +413,7 @@ func (x *run) askNever(ctx context.Context, e *everybody) error {
 // buildSegment measures from saving a segment to its membership being complete, and the memory meanwhile; then from there to documents
 // having counted its events, if they have not.
 func (x *run) buildSegment(ctx context.Context, e *everybody, base, what, condition string) error {
-	runtime.GC()
+	debug.FreeOSMemory() // what was used before would else be used again, and not show
 	before, err := resident()
 	if err != nil {
 		return err
