@@ -109,7 +109,6 @@ type job struct {
 	touched   *roaring.Bitmap // people whom the owner has changed since the job began
 	cancel    context.CancelFunc
 	done      chan struct{}
-	over      func() // lets the heap grow again
 
 	err     error
 	past    *audience.Past // that it was given, or has counted because that is not for its people
@@ -137,6 +136,7 @@ func (p *partition) build(ctx context.Context) error {
 	}
 	switch {
 	case p.job == nil && t == nil:
+		p.confined(nil)
 		return nil
 	case p.job == nil:
 		return p.startJob(ctx, t)
@@ -149,11 +149,7 @@ func (p *partition) build(ctx context.Context) error {
 		p.retry = now.Add(idleWait)
 		return nil
 	}
-	j := p.job
-	err := p.transact(ctx, func(tx Tx) error { return p.takeOver(ctx, tx, t, j) })
-	if p.job == nil {
-		j.over()
-	}
+	err := p.transact(ctx, func(tx Tx) error { return p.takeOver(ctx, tx, t, p.job) })
 	if took := p.e.o.Now().Sub(now); err == nil {
 		p.rest = now.Add(5 * took)
 	}
@@ -203,9 +199,17 @@ func (p *partition) dropJob() {
 	if p.job != nil {
 		p.job.cancel()
 		<-p.job.done
-		p.job.over()
 		p.job = nil
 	}
+}
+
+// confined takes how the bound on the heap ends that has just begun, nil if none has, and ends the one before it. A step's begins before that
+// of the last step ends, so from a sweep's first step to its last the heap is never without.
+func (p *partition) confined(over func()) {
+	if p.over != nil {
+		p.over()
+	}
+	p.over = over
 }
 
 // startJob begins with the next range. The first of a phase says so, so that everybody can see it.
@@ -237,8 +241,9 @@ func (p *partition) startJob(ctx context.Context, t *tenant) error {
 		j.room /= 4                                        // this has time, and takes long: better to count more often
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	j.cancel, j.over = cancel, p.e.o.Confine()
+	j.cancel = cancel
 	p.job = j
+	p.confined(p.e.o.Confine())
 	next, now := t.next, max(t.logNow, t.Now(p.e.o.Now()), t.past.Now())
 	go func() {
 		defer close(j.done)

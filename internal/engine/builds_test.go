@@ -510,3 +510,46 @@ func (w *world) clockOf() time.Time {
 	}
 	return time.UnixMilli(ws.Now(w.clock()))
 }
+
+// TestOneBoundForASweep: the heap is bounded from a sweep's first step to its last, without a gap, since each step would else begin with what the
+// one before has left; it is free again when the sweep is over, and when the engine stops in the middle of one.
+func TestOneBoundForASweep(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		var mu sync.Mutex
+		begun, held, bounds := 0, 0, 0
+		w := newWorld(t, db, func(w *world) {
+			w.chunk = 1
+			w.confine = func() func() {
+				mu.Lock()
+				defer mu.Unlock()
+				if begun++; held == 0 {
+					bounds++
+				}
+				held++
+				return func() {
+					mu.Lock()
+					defer mu.Unlock()
+					held--
+				}
+			}
+		})
+		w.crowd()
+		free := func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return held == 0
+		}
+		w.replace("schema: 1\nworkspace: bounded\nsegments:\n  - {id: bought, conditions: {event: purchase, within: 30d}}\n")
+		w.quiet("the build")
+		w.eventually("the end of the bound", free)
+		if bounds != 1 || begun < 3 {
+			t.Errorf("%d steps had %d bounds, want several steps and one bound", begun, bounds)
+		}
+		w.replace("schema: 1\nworkspace: bounded\nsegments:\n  - {id: bought, conditions: {event: purchase, within: 40d}}\n")
+		w.eng.Stop()
+		if !free() {
+			t.Errorf("after Stop %d bounds are left", held)
+		}
+	})
+}

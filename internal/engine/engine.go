@@ -69,7 +69,7 @@ type Options struct {
 	Alone   bool    // this process knows that no other reads these partitions, so it may take their leases at once
 	Now     func() time.Time
 	Logger  *slog.Logger
-	Confine func() (over func()) // bounds what this process's heap may take, until over is called, while people are looked at for a build; nil = nothing does
+	Confine func() (over func()) // bounds what this process's heap takes, until over is called; called anew, before, for each step of a sweep; nil = nothing does
 
 	LeaseTTL    time.Duration // default 10 s: after a crash another node takes over within this time and a tenth of it
 	ClaimLease  time.Duration // default 60 s: a claimed delivery without outcome by then is unknown

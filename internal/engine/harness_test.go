@@ -137,6 +137,7 @@ type world struct {
 	histories int64        // of engine.Options
 	chunk     int          // of engine.Options: SweepChunk, and half of AskRange
 	room      int64        // of engine.Options: CountRoom
+	confine   func() (over func())
 	people    *audience.Audiences
 
 	mu  sync.Mutex
@@ -168,7 +169,7 @@ func (w *world) start() {
 	w.t.Helper()
 	w.eng = engine.New(engine.Options{
 		Store: w.store, People: w.people, Log: w.log, Deliver: w.out, Secret: w.db.Secret(), Owner: "test", Alone: true,
-		Now: w.clock, Histories: w.histories, SweepChunk: w.chunk, AskRange: 2 * w.chunk, CountRoom: w.room, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Now: w.clock, Histories: w.histories, SweepChunk: w.chunk, AskRange: 2 * w.chunk, CountRoom: w.room, Confine: w.confine, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err := w.eng.Start(w.t.Context()); err != nil {
 		w.t.Fatal(err)

@@ -28,6 +28,7 @@ type partition struct {
 	pieces  pieceCache
 	touched map[int64][]uint32 // people whom the transaction under way changes, by workspace
 	job     *job               // of a build; nil = none runs
+	over    func()             // ends the bound on the heap; nil = there is none
 	rest    time.Time          // until then builds leave the writer to frames
 	pause   time.Time          // until then so does settling
 	retry   time.Time          // until then no build is tried, because one could not read
@@ -91,6 +92,7 @@ func (p *partition) run(ctx context.Context) error {
 		return fmt.Errorf("read the log: %w", err)
 	}
 	defer p.release()
+	defer p.confined(nil)
 	defer p.dropJob()
 	defer func() {
 		if err := reader.Close(); err != nil {

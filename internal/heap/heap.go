@@ -26,24 +26,27 @@ func Setup() (keep any) {
 }
 
 // room is how many bytes confined work may take on top of what the process had when it began.
-const room = 80 << 20
+const room = 64 << 20
 
 var confined struct {
 	sync.Mutex
 	works  int
-	before int64 // the limit that held before the first of them
+	before int64  // the limit that held before the first of them
+	mapped uint64 // what the process had then
 }
 
-// Confine has the heap grow by no more than 80 MB, about, until the work is over for which it is called: what the work leaves behind is
+// Confine has the heap grow by no more than 64 MB, about, until the work is over for which it is called: what the work leaves behind is
 // collected before that much of it has come together, and not when the heap has reached three times what lives. It may always have a quarter more than
-// what lives and those 80 MB, so that a collection is worth its while. Calls may overlap; each looks anew how much there is.
+// what lives and those 64 MB, so that a collection is worth its while. Calls may overlap: the heap grows from what there was at the first of
+// them, and each looks anew how much lives.
 func Confine() (over func()) {
 	confined.Lock()
 	defer confined.Unlock()
+	mapped, live := usage()
 	if confined.works++; confined.works == 1 {
-		confined.before = debug.SetMemoryLimit(-1)
+		confined.before, confined.mapped = debug.SetMemoryLimit(-1), mapped
 	}
-	debug.SetMemoryLimit(min(confined.before, limit(usage())))
+	debug.SetMemoryLimit(min(confined.before, limit(confined.mapped, live)))
 	return sync.OnceFunc(func() {
 		confined.Lock()
 		defer confined.Unlock()

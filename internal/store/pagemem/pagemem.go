@@ -8,6 +8,7 @@
 package pagemem
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"unsafe"
@@ -58,7 +59,7 @@ func register() error {
 	defer tls.Close()
 	methods := libc.Xcalloc(tls, 1, libc.Tsize_t(unsafe.Sizeof(system.base)))
 	if methods == 0 {
-		return fmt.Errorf("no memory to configure SQLite's")
+		return errors.New("no memory to configure SQLite's")
 	}
 	defer libc.Xfree(tls, methods)
 	if rc := configure(tls, lib.SQLITE_CONFIG_GETMALLOC, methods); rc != lib.SQLITE_OK {
