@@ -19,6 +19,8 @@ import (
 type Source interface {
 	// LastPerson is the highest ordinal that was given in the workspace, 0 if none was.
 	LastPerson(ctx context.Context, workspace int64) (uint32, error)
+	// People calls each with the ordinals in [from, to) that somebody has, ascending.
+	People(ctx context.Context, workspace int64, from, to uint32, each func(ordinal uint32) error) error
 	// Documents calls each with the stored documents of ordinals in [from, to), ascending. doc is valid during the call.
 	Documents(ctx context.Context, workspace int64, from, to uint32, each func(ordinal uint32, doc []byte) error) error
 	// Pick is Documents for single people, in any order; those who are not there are left out.

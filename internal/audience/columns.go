@@ -3,6 +3,7 @@ package audience
 import (
 	"context"
 	"errors"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -197,14 +198,20 @@ func (s *space) read(ctx context.Context, a *Audiences, workspace int64, set *de
 	for len(s.blocks) <= int(last>>pieceBits) {
 		s.blocks = append(s.blocks, s.empty())
 	}
-	specs := countedIn(set, s.specs)
+	facts := map[uint64]segment.FactSpec{}
+	for _, k := range fresh {
+		if spec, ok := s.specs[k.fact]; ok {
+			facts[k.fact] = spec
+		}
+	}
+	specs := countedIn(set, facts)
 	for i := 0; i < len(s.blocks); {
 		past, end, err := piecesHistory(ctx, a.src, a.gate, workspace, specs, nil, i, len(s.blocks))
 		if err != nil {
 			return err
 		}
 		err = s.readBlocks(ctx, a, i, end, fresh, func(ctx context.Context, i int) error {
-			return s.readBlock(ctx, a, workspace, specs, past, fresh, i, !known)
+			return s.readBlock(ctx, a, workspace, specs, past, fresh, i, known)
 		})
 		past.release()
 		if err != nil {
@@ -232,32 +239,50 @@ func (s *space) readBlocks(ctx context.Context, a *Audiences, from, to int, fres
 	return eachPiece(ctx, from, to, block)
 }
 
-func (s *space) readBlock(ctx context.Context, a *Audiences, workspace int64, specs []counted, past *history, fresh []columnKey, i int, first bool) error {
-	b, vectors, n := s.blocks[i], make([]vector, len(fresh)), 0
-	for j, k := range fresh {
-		vectors[j] = k.make()
+// readBlock reads fresh columns of a block, and who there is unless that is known. What the history alone tells takes no documents.
+func (s *space) readBlock(ctx context.Context, a *Audiences, workspace int64, specs []counted, past *history, fresh []columnKey, i int, known bool) error {
+	b, from, to := s.blocks[i], uint32(i)<<pieceBits, uint32(i+1)<<pieceBits //nolint:gosec // ordinals
+	columns, read, there := map[columnKey]vector{}, []vector{}, b.people
+	for _, k := range fresh {
+		columns[k] = k.make()
+		if !past.tells(k) {
+			read = append(read, columns[k])
+		}
 	}
-	var there words
-	err := scanRange(ctx, a.src, workspace, specs, nil, past, nil, uint32(i)<<pieceBits, uint32(i+1)<<pieceBits, func(p *Person) error {
-		slot := uint16(p.Ordinal() & (slots - 1)) //nolint:gosec // masked
-		there.put(slot, true)
-		for _, v := range vectors {
-			v.set(slot, p)
+	put := func(ordinal uint32) (slot uint16) {
+		slot = uint16(ordinal & (slots - 1)) //nolint:gosec // masked
+		if !known {                          // else who is new comes with the next refresh: the other columns do not know them
+			there.put(slot, true)
 		}
-		if n++; n%4096 == 0 && size(vectors) > a.room {
-			return errNoRoom
-		}
-		return nil
-	})
+		return slot
+	}
+	var err error
+	n := 0
+	switch {
+	case len(read) > 0:
+		specs = slices.DeleteFunc(slices.Clone(specs), func(c counted) bool { return past.tells(columnKey{kind: countColumn, fact: c.Key}) })
+		err = scanRange(ctx, a.src, workspace, specs, nil, past, nil, from, to, func(p *Person) error {
+			slot := put(p.Ordinal())
+			for _, v := range read {
+				v.set(slot, p)
+			}
+			if n++; n%4096 == 0 && size(read) > a.room {
+				return errNoRoom
+			}
+			return nil
+		})
+	case !known:
+		err = a.src.People(ctx, workspace, from, to, func(ordinal uint32) error {
+			put(ordinal)
+			return ctx.Err()
+		})
+	}
 	if err != nil {
 		return err
 	}
-	for j, k := range fresh {
-		b.columns[k] = vectors[j]
-	}
-	if first { // else the other columns know who there is, and who is new comes with the next refresh
-		b.people = there
-	}
+	past.fill(columns, &there, from)
+	b.people = there
+	maps.Copy(b.columns, columns)
 	return nil
 }
 

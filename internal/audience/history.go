@@ -328,3 +328,37 @@ func (h *history) fact(key uint64, ordinal uint32) (f person.Fact, ok bool) {
 	f.Key = key
 	return f, true
 }
+
+// tells reports whether the column holds nothing but what was counted here, of a condition that no document has counted.
+func (h *history) tells(k columnKey) bool {
+	if h == nil {
+		return false
+	}
+	t := h.tables[k.fact]
+	return t != nil && t.born < 0
+}
+
+// fill sets those columns of a block that the history tells, for the people who are there; first is the block's first ordinal.
+func (h *history) fill(columns map[columnKey]vector, there *words, first uint32) {
+	p := Person{rebuilt: map[uint64]person.Fact{}}
+	var told []vector
+	for k, v := range columns {
+		if h.tells(k) {
+			p.rebuilt[k.fact], told = person.Fact{}, append(told, v)
+		}
+	}
+	if len(told) == 0 {
+		return
+	}
+	for slot := range uint32(slots) {
+		if !there.has(uint16(slot)) { //nolint:gosec // below slots
+			continue
+		}
+		for key := range p.rebuilt {
+			p.rebuilt[key], _ = h.fact(key, first+slot)
+		}
+		for _, v := range told {
+			v.set(uint16(slot), &p) //nolint:gosec // below slots
+		}
+	}
+}

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"testing"
 
+	"rapport.example/internal/definition"
 	"rapport.example/internal/event"
 	"rapport.example/internal/person"
 	"rapport.example/internal/segment"
+	"rapport.example/internal/value"
 )
 
 // many is a crowd of n people who have so many events each.
@@ -63,5 +65,54 @@ func TestHistoryIsChosen(t *testing.T) {
 	}
 	if use, err := worthwhile(context.Background(), c, 1, []counted{spec}, 1, 500, 9000); err != nil || len(use) > 0 {
 		t.Errorf("worthwhile for 500 people = %v, %v, want none", use, err)
+	}
+}
+
+// reader counts the documents that are read.
+type reader struct {
+	*crowd
+	documents int
+}
+
+func (r *reader) Documents(ctx context.Context, ws int64, from, to uint32, each func(uint32, []byte) error) error {
+	return r.crowd.Documents(ctx, ws, from, to, func(ordinal uint32, doc []byte) error {
+		r.documents++
+		return each(ordinal, doc)
+	})
+}
+
+// TestHistoryTellsAlone: what no document has counted is answered from the history, without reading everybody's document for it, whether
+// or not others have been asked for before; what an attribute says is read once.
+func TestHistoryTellsAlone(t *testing.T) {
+	t.Parallel()
+	const people, sample = 5000, 2 * spots * spotPeople // of whom it is seen that reading is quicker than following; a question chooses once
+	r := &reader{crowd: many(people, 3)}
+	for o, d := range r.people {
+		d.Attributes = []person.Attribute{{Name: "even", Value: value.OfBool(o%2 == 0)}}
+	}
+	a := New(r, 1<<30)
+	a.Hold(1)
+	for _, tt := range []struct {
+		condition string
+		documents int // at most
+		want      int64
+	}{
+		{`{"event":"a","at_least":3}`, sample, people},
+		{`{"all":[{"attribute":"even","is":true},{"event":"a","at_least":2}]}`, people + sample, people / 2},
+		{`{"all":[{"attribute":"even","is":true},{"event":"a","first":{"before":1700000000}}]}`, sample, 0},
+		{`{"all":[{"attribute":"even","is":false},{"event":"a","at_least":3,"within":"30d"}]}`, sample, people / 2},
+	} {
+		tree, err := segment.Parse(value.Value(tt.condition), "conditions")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.documents = 0
+		got, err := a.Ask(t.Context(), Query{Workspace: 1, Set: &definition.Set{}, Tree: tree, Now: epoch + 10})
+		if err != nil || !got.Columns || got.Count != tt.want || got.People != people {
+			t.Fatalf("%s: %+v, %v, want %d of %d people from columns", tt.condition, got, err, tt.want, people)
+		}
+		if r.documents > tt.documents {
+			t.Errorf("%s: %d documents read, want at most %d", tt.condition, r.documents, tt.documents)
+		}
 	}
 }

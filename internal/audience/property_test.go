@@ -40,6 +40,17 @@ func (c *crowd) LastPerson(context.Context, int64) (uint32, error) {
 	return last, nil
 }
 
+func (c *crowd) People(_ context.Context, _ int64, from, to uint32, each func(uint32) error) error {
+	for _, o := range slices.Sorted(maps.Keys(c.people)) {
+		if o >= from && o < to {
+			if err := each(o); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (c *crowd) Documents(_ context.Context, _ int64, from, to uint32, each func(uint32, []byte) error) error {
 	for _, o := range slices.Sorted(maps.Keys(c.people)) {
 		if o >= from && o < to {
@@ -311,11 +322,15 @@ func (c *crowd) check(t *rapid.T, a *Audiences, set *definition.Set) uint64 {
 	}
 	q := Query{Workspace: 1, Set: set, Tree: tree, Now: epoch + int64(rapid.IntRange(0, 12).Draw(t, "now"))*1000, Samples: 3}
 	want := c.naive(q)
-	for name, ask := range map[string]func() (*Answer, error){
+	asks := map[string]func() (*Answer, error){
 		"columns": func() (*Answer, error) { return a.Ask(context.Background(), q) },
 		"scan":    func() (*Answer, error) { return Read(context.Background(), c, q) },
 		"history": func() (*Answer, error) { return c.counted(q) },
-	} {
+	}
+	if rapid.IntRange(0, 7).Draw(t, "also") == 0 { // it takes whole blocks
+		asks["told"] = func() (*Answer, error) { return c.told(q) }
+	}
+	for name, ask := range asks {
 		got, err := ask()
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -347,6 +362,39 @@ func (c *crowd) counted(q Query) (*Answer, error) {
 		return nil
 	})
 	return gather([]part{p}, q.Samples), err
+}
+
+// told is an answer from columns of which the history tells what it can, however few events there are.
+func (c *crowd) told(q Query) (*Answer, error) {
+	ctx, lines, s := context.Background(), lay(q.Tree), newSpace()
+	keys, specs, ok := columnsOf(lines)
+	if !ok {
+		return c.counted(q)
+	}
+	facts := map[uint64]segment.FactSpec{}
+	for _, spec := range specs {
+		if spec.Keep >= facts[spec.Key].Keep {
+			facts[spec.Key] = spec
+		}
+	}
+	all := countedIn(q.Set, facts)
+	past := newHistory(all, nil, 0, 3<<pieceBits, historyRoom)
+	if err := past.read(ctx, c, q.Workspace, int64(len(c.rows))); err != nil {
+		return nil, err
+	}
+	members, err := membersOf(ctx, c, q.Workspace, q.Set, []*segment.Node{q.Tree})
+	if err != nil {
+		return nil, err
+	}
+	parts := make([]part, 3)
+	for i := range parts {
+		s.blocks = append(s.blocks, newBlock())
+		if err := s.readBlock(ctx, New(c, 64<<20), q.Workspace, all, past, keys, i, false); err != nil {
+			return nil, err
+		}
+		parts[i] = s.blocks[i].ask(lines, q.Now, members, uint32(i)<<pieceBits)
+	}
+	return gather(parts, q.Samples), nil
 }
 
 // naive asks every person for every line.

@@ -20,6 +20,12 @@ func (db *DB) LastPerson(ctx context.Context, ws int64) (uint32, error) {
 	return uint32(last), err
 }
 
+// People is part of audience.Source.
+func (db *DB) People(ctx context.Context, ws int64, from, to uint32, each func(ordinal uint32) error) error {
+	sql := `SELECT p.person AS n, NULL AS b FROM people p WHERE ` + db.dialect().everybody
+	return db.lent(ctx, sql, []any{ws, int64(from), int64(to)}, func(who int64, _ []byte) error { return each(uint32(who)) })
+}
+
 // Documents is part of audience.Source.
 func (db *DB) Documents(ctx context.Context, ws int64, from, to uint32, each func(ordinal uint32, doc []byte) error) error {
 	sql := `SELECT p.person AS n, p.doc AS b FROM people p WHERE ` + db.dialect().everybody

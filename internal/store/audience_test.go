@@ -15,7 +15,7 @@ import (
 )
 
 // TestReadMessages asks many people for what became of messages that nothing has counted: by channel and provider it has several
-// names, and what is repeated of a message is not in its chain.
+// names, and what is repeated of a message is not in its chain. Columns learn it from events alone.
 func TestReadMessages(t *testing.T) {
 	t.Parallel()
 	const people = 3000
@@ -78,9 +78,15 @@ func TestReadMessages(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := audience.Read(ctx, db, audience.Query{Workspace: 1, Set: set, Tree: tree, Now: 2000})
+			q := audience.Query{Workspace: 1, Set: set, Tree: tree, Now: 2000}
+			got, err := audience.Read(ctx, db, q)
 			if err != nil || got.Count != want || got.People != people {
 				t.Errorf("%s: %+v, %v, want %d people", condition, got, err, want)
+			}
+			columns := audience.New(db, 64<<20)
+			columns.Hold(1)
+			if got, err := columns.Ask(ctx, q); err != nil || !got.Columns || got.Count != want || got.People != people {
+				t.Errorf("%s: %+v, %v, want %d people from columns", condition, got, err, want)
 			}
 		}
 	})

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"rapport.example/internal/fault"
@@ -53,6 +55,10 @@ func newPool(ctx context.Context, url string, params map[string]string) (*pgxpoo
 	}
 	if !strings.Contains(url, "pool_max_conns") {
 		cfg.MaxConns = readers
+	}
+	// Everybody's documents and events are hundreds of megabytes, which pgx would read 8 KiB at a time.
+	cfg.ConnConfig.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		return pgproto3.NewFrontend(bufio.NewReaderSize(r, 64<<10), w)
 	}
 	set := cfg.ConnConfig.RuntimeParams
 	set["jit"] = "off"
