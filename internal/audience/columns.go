@@ -198,13 +198,9 @@ func (s *space) read(ctx context.Context, a *Audiences, workspace int64, set *de
 	for len(s.blocks) <= int(last>>pieceBits) {
 		s.blocks = append(s.blocks, s.empty())
 	}
-	facts := map[uint64]segment.FactSpec{}
-	for _, k := range fresh {
-		if spec, ok := s.specs[k.fact]; ok {
-			facts[k.fact] = spec
-		}
-	}
-	specs := countedIn(set, facts)
+	specs := slices.DeleteFunc(countedIn(set, s.specs), func(c counted) bool { // those of other columns are known
+		return !slices.ContainsFunc(fresh, func(k columnKey) bool { return k.fact == c.Key })
+	})
 	for i := 0; i < len(s.blocks); {
 		past, end, err := piecesHistory(ctx, a.src, a.gate, workspace, specs, nil, i, len(s.blocks))
 		if err != nil {
@@ -245,7 +241,7 @@ func (s *space) readBlock(ctx context.Context, a *Audiences, workspace int64, sp
 	columns, read, there := map[columnKey]vector{}, []vector{}, b.people
 	for _, k := range fresh {
 		columns[k] = k.make()
-		if !past.tells(k) {
+		if !past.tells(k.fact, from, to) {
 			read = append(read, columns[k])
 		}
 	}
@@ -260,7 +256,7 @@ func (s *space) readBlock(ctx context.Context, a *Audiences, workspace int64, sp
 	n := 0
 	switch {
 	case len(read) > 0:
-		specs = slices.DeleteFunc(slices.Clone(specs), func(c counted) bool { return past.tells(columnKey{kind: countColumn, fact: c.Key}) })
+		specs = slices.DeleteFunc(slices.Clone(specs), func(c counted) bool { return past.tells(c.Key, from, to) })
 		err = scanRange(ctx, a.src, workspace, specs, nil, past, nil, from, to, func(p *Person) error {
 			slot := put(p.Ordinal())
 			for _, v := range read {
@@ -280,7 +276,7 @@ func (s *space) readBlock(ctx context.Context, a *Audiences, workspace int64, sp
 	if err != nil {
 		return err
 	}
-	past.fill(columns, &there, from)
+	past.fill(columns, &there, from, to)
 	b.people = there
 	maps.Copy(b.columns, columns)
 	return nil

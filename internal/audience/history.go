@@ -321,44 +321,51 @@ func (h *history) fact(key uint64, ordinal uint32) (f person.Fact, ok bool) {
 	if t == nil {
 		return f, false
 	}
+	return h.of(t, ordinal), true
+}
+
+// of is what was counted of a condition for a person with an ordinal in [from, to).
+func (h *history) of(t *table, ordinal uint32) (f person.Fact) {
 	n := (ordinal - h.from) >> pageBits
 	if p := t.pages[n]; p != nil {
 		f = h.stripes[n%uint32(len(h.stripes))].fact(&p[(ordinal-h.from)&(1<<pageBits-1)], t.Keep)
 	}
-	f.Key = key
-	return f, true
+	f.Key = t.Key
+	return f
 }
 
-// tells reports whether the column holds nothing but what was counted here, of a condition that no document has counted.
-func (h *history) tells(k columnKey) bool {
-	if h == nil {
+// tells reports whether what was counted is all there is to know of a condition for ordinals in [from, to): it was counted for all of
+// them, and no document has counted it.
+func (h *history) tells(key uint64, from, to uint32) bool {
+	if h == nil || from < h.from || to > h.to {
 		return false
 	}
-	t := h.tables[k.fact]
+	t := h.tables[key]
 	return t != nil && t.born < 0
 }
 
-// fill sets those columns of a block that the history tells, for the people who are there; first is the block's first ordinal.
-func (h *history) fill(columns map[columnKey]vector, there *words, first uint32) {
+// fill sets those columns of a block, whose ordinals are [from, to), that the history tells, for the people who are there.
+func (h *history) fill(columns map[columnKey]vector, there *words, from, to uint32) {
 	p := Person{rebuilt: map[uint64]person.Fact{}}
 	var told []vector
 	for k, v := range columns {
-		if h.tells(k) {
+		if h.tells(k.fact, from, to) {
 			p.rebuilt[k.fact], told = person.Fact{}, append(told, v)
 		}
 	}
 	if len(told) == 0 {
 		return
 	}
-	for slot := range uint32(slots) {
-		if !there.has(uint16(slot)) { //nolint:gosec // below slots
+	for ordinal := from; ordinal < to; ordinal++ {
+		slot := uint16(ordinal & (slots - 1)) //nolint:gosec // masked
+		if !there.has(slot) {
 			continue
 		}
 		for key := range p.rebuilt {
-			p.rebuilt[key], _ = h.fact(key, first+slot)
+			p.rebuilt[key] = h.of(h.tables[key], ordinal)
 		}
 		for _, v := range told {
-			v.set(uint16(slot), &p) //nolint:gosec // below slots
+			v.set(slot, &p)
 		}
 	}
 }

@@ -116,3 +116,28 @@ func TestHistoryTellsAlone(t *testing.T) {
 		}
 	}
 }
+
+// TestHistoryEndsWithinABlock: where one block's history has no room at once, the columns know of those behind its end as well.
+func TestHistoryEndsWithinABlock(t *testing.T) {
+	t.Parallel()
+	c := many(3000, 3)
+	all := []counted{{FactSpec: segment.FactSpec{Type: event.Track, Name: "a", Key: 7, Keep: 2}, chain: event.ChainName(event.Track, "a"), born: -1}}
+	past := newHistory(all, nil, 0, 2000, historyRoom)
+	if err := past.read(t.Context(), c, 1, int64(len(c.rows))); err != nil {
+		t.Fatal(err)
+	}
+	s, k := newSpace(), columnKey{kind: countColumn, fact: 7}
+	s.blocks = []*block{newBlock()}
+	if err := s.readBlock(t.Context(), New(c, 1<<30), 1, all, past, []columnKey{k}, 0, false); err != nil {
+		t.Fatal(err)
+	}
+	n, ok := s.blocks[0].columns[k].(*counts)
+	if !ok {
+		t.Fatalf("column of %v is a %T", k, s.blocks[0].columns[k])
+	}
+	for o := range c.people {
+		if n.n[o] != 3 {
+			t.Fatalf("person %d has %d events, want 3", o, n.n[o])
+		}
+	}
+}

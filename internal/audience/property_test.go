@@ -52,14 +52,7 @@ func (c *crowd) People(_ context.Context, _ int64, from, to uint32, each func(ui
 }
 
 func (c *crowd) Documents(_ context.Context, _ int64, from, to uint32, each func(uint32, []byte) error) error {
-	for _, o := range slices.Sorted(maps.Keys(c.people)) {
-		if o >= from && o < to {
-			if err := each(o, c.people[o].Encode(nil)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return c.People(context.Background(), 1, from, to, func(o uint32) error { return each(o, c.people[o].Encode(nil)) })
 }
 
 func (c *crowd) Pick(_ context.Context, _ int64, people []uint32, each func(uint32, []byte) error) error {
@@ -328,7 +321,8 @@ func (c *crowd) check(t *rapid.T, a *Audiences, set *definition.Set) uint64 {
 		"history": func() (*Answer, error) { return c.counted(q) },
 	}
 	if rapid.IntRange(0, 7).Draw(t, "also") == 0 { // it takes whole blocks
-		asks["told"] = func() (*Answer, error) { return c.told(q) }
+		end := rapid.SampledFrom([]uint32{3 << pieceBits, 1<<pieceBits + 1, 64}).Draw(t, "end")
+		asks["told"] = func() (*Answer, error) { return c.told(q, end) }
 	}
 	for name, ask := range asks {
 		got, err := ask()
@@ -364,21 +358,15 @@ func (c *crowd) counted(q Query) (*Answer, error) {
 	return gather([]part{p}, q.Samples), err
 }
 
-// told is an answer from columns of which the history tells what it can, however few events there are.
-func (c *crowd) told(q Query) (*Answer, error) {
+// told is an answer from columns of which the history tells what it can, however few events there are, up to an ordinal where it ends.
+func (c *crowd) told(q Query, end uint32) (*Answer, error) {
 	ctx, lines, s := context.Background(), lay(q.Tree), newSpace()
-	keys, specs, ok := columnsOf(lines)
+	keys, _, ok := columnsOf(lines)
 	if !ok {
 		return c.counted(q)
 	}
-	facts := map[uint64]segment.FactSpec{}
-	for _, spec := range specs {
-		if spec.Keep >= facts[spec.Key].Keep {
-			facts[spec.Key] = spec
-		}
-	}
-	all := countedIn(q.Set, facts)
-	past := newHistory(all, nil, 0, 3<<pieceBits, historyRoom)
+	all := countedOf(q.Set, []*segment.Node{q.Tree})
+	past := newHistory(all, nil, 0, end, historyRoom)
 	if err := past.read(ctx, c, q.Workspace, int64(len(c.rows))); err != nil {
 		return nil, err
 	}
