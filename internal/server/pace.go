@@ -3,8 +3,8 @@ package server
 import "time"
 
 const (
-	paceFree  = 3000                 // ops may wait to be applied without holding anybody back: a transaction of the engine and the next
-	pacePerOp = 5 * time.Microsecond // that each one beyond holds the next frame back
+	paceFree  = 1500                 // ops may wait to be applied without holding anybody back: a transaction of the engine and half of the next
+	pacePerOp = 6 * time.Microsecond // that each one beyond holds the next frame back
 	paceMost  = 100 * time.Millisecond
 )
 
