@@ -10,8 +10,8 @@ PG := $(GO) run ./internal/store/storetest/pgserver --
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9\/]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## start the demo: a server with made-up people, nothing else needed
-	$(GO) run ./cmd/rapport demo
+run: build ## start the demo: a server with made-up people, nothing else needed
+	@./rapport demo
 
 build: ## build ./rapport
 	$(GO) build -trimpath -o rapport ./cmd/rapport
